@@ -1,0 +1,98 @@
+"""A stack says which service fills each slot of an architecture."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pipelines.definition import Architecture, Capability, Stage
+
+if TYPE_CHECKING:
+    from pipecat.processors.aggregators.llm_context import LLMContext
+    from pipecat.processors.frame_processor import FrameProcessor
+
+    from pipelines.personas import Persona
+
+Progress = Callable[[str, float], None]
+"""Called from any thread while something loads: what, and how much of it is done (0 to 1)."""
+
+
+class StackError(RuntimeError):
+    """A stack that cannot be used here. The message is one line: the service, what it lacks, the mend."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a service may know of the conversation it is built for."""
+
+    persona: Persona
+    context: LLMContext
+
+
+@dataclass(frozen=True)
+class Service:
+    """What fills a slot.
+
+    Args:
+        name: As on the command line, e.g. `anthropic`.
+        build: Makes the processor for one conversation. Imports the vendor's library when called, not before.
+        provides: What it can do.
+        load: Loads what all conversations of the process share. Blocks; it is called in a thread, and again
+            calls must be cheap.
+        keys: Environment variables that must be set.
+    """
+
+    name: str
+    build: Callable[[Session], FrameProcessor]
+    provides: frozenset[Capability] = frozenset()
+    load: Callable[[Progress], None] | None = None
+    keys: tuple[str, ...] = ()
+
+    def check(self, stage: Stage) -> None:
+        """Refuse to go on without a key.
+
+        Raises:
+            StackError: Naming the key and the mend.
+        """
+        missing = [key for key in self.keys if not os.environ.get(key)]
+        if missing:
+            raise StackError(
+                f"{stage}: {self.name} needs {' and '.join(missing)}: set it in the environment, "
+                f"or choose another service for {stage}"
+            )
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Services by the name of the stage that they fill."""
+
+    name: str
+    services: Mapping[str, Service] = field(default_factory=dict)
+
+    def replace(self, **services: Service) -> Stack:
+        """A new stack with these services in the named slots, e.g. `stack.replace(TTS=mine)`."""
+        return replace(self, services={**self.services, **services})
+
+    def check(self, architecture: Architecture) -> None:
+        """Refuse an architecture whose slots this stack cannot fill. Loads nothing.
+
+        Raises:
+            DefinitionError: If a slot is empty or a capability is missing.
+            StackError: If a key is missing.
+        """
+        architecture.check_services({slot: (s.name, s.provides) for slot, s in self.services.items()})
+        for stage in architecture.services:
+            self.services[stage.name].check(stage)
+
+    async def load(self, architecture: Architecture, progress: Progress = lambda what, done: None) -> None:
+        """Load what the architecture's services share, in parallel and off the event loop.
+
+        Raises:
+            DefinitionError, StackError: As `check`.
+        """
+        self.check(architecture)
+        loads = (self.services[stage.name].load for stage in architecture.services)
+        await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
