@@ -1,0 +1,131 @@
+"""Architecture + stack + transport → a Pipecat worker that holds one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines import personas
+from pipelines.definition import Architecture, DefinitionError
+from pipelines.stacks import Session, Stack
+
+if TYPE_CHECKING:
+    from pipecat.observers.base_observer import BaseObserver
+    from pipecat.pipeline.worker import PipelineWorker
+    from pipecat.processors.aggregators.llm_context import LLMContext
+    from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+    from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.transports.base_transport import BaseTransport
+
+    from pipelines.personas import Persona
+
+INPUT_RATE = 16000
+OUTPUT_RATE = 24000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the processors that are Antiphon's own are made of."""
+
+    transport: BaseTransport
+    turns: LLMContextAggregatorPair
+
+
+def _vad(parts: Parts) -> FrameProcessor:
+    from processors.turns.vad import PauseVAD
+
+    return PauseVAD()
+
+
+def _sentences(parts: Parts) -> FrameProcessor:
+    from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
+
+    from processors.speaking.clauses import ClauseAggregator
+
+    return LLMTextProcessor(text_aggregator=ClauseAggregator())
+
+
+PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
+    "AUDIO_IN": lambda parts: parts.transport.input(),
+    "VAD": _vad,
+    "USER_TURN": lambda parts: parts.turns.user(),
+    "SENTENCES": _sentences,
+    "AUDIO_OUT": lambda parts: parts.transport.output(),
+    "ASSISTANT_TURN": lambda parts: parts.turns.assistant(),
+}
+"""What Antiphon itself puts into a stage that no service fills."""
+
+
+def check(architecture: Architecture, stack: Stack) -> None:
+    """Refuse what could not be assembled. Loads nothing.
+
+    Raises:
+        DefinitionError: If a stage has no processor yet, a slot is empty or a service lacks a capability.
+        StackError: If a key is missing.
+    """
+    missing = [stage.name for stage in architecture.stages if not stage.service and stage.name not in PROCESSORS]
+    if missing:
+        names = ", ".join(missing)
+        raise DefinitionError(
+            f"{architecture.name}: no processor exists yet for {names}: leave "
+            f"{'them' if len(missing) > 1 else 'it'} out with .without(…), or put in a stage with service=True "
+            f"that your stack fills"
+        )
+    stack.check(architecture)
+
+
+def assemble(
+    architecture: Architecture,
+    stack: Stack,
+    transport: BaseTransport,
+    *,
+    persona: Persona | None = None,
+    context: LLMContext | None = None,
+    observers: Sequence[BaseObserver] = (),
+) -> PipelineWorker:
+    """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
+
+    Args:
+        architecture: Which stages, in which order.
+        stack: Which service fills each slot. Call `await stack.load(architecture)` first to have the models
+            ready; otherwise they load when the conversation starts.
+        transport: Where audio comes from and goes to. Its parameters should enable audio in and out.
+        persona: Who speaks; `ferni` if none is given.
+        context: What has been said so far and which tools there are; empty if none is given.
+        observers: Pipecat observers.
+
+    Returns:
+        The worker; its `app_resources` is the `Session` with the persona and the live context.
+
+    Raises:
+        DefinitionError, StackError: As `check`.
+    """
+    check(architecture, stack)
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.processors.aggregators.llm_context import LLMContext
+    from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
+
+    from processors.turns.strategy import turn_strategies
+
+    session = Session(persona or personas.load("ferni"), context or LLMContext())
+    pair = LLMContextAggregatorPair(
+        session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turn_strategies())
+    )
+    parts = Parts(transport, pair)
+    processors = [
+        stack.services[stage.name].build(session) if stage.service else PROCESSORS[stage.name](parts)
+        for stage in architecture.stages
+    ]
+    return PipelineWorker(
+        Pipeline(processors),
+        params=PipelineParams(
+            audio_in_sample_rate=INPUT_RATE,
+            audio_out_sample_rate=OUTPUT_RATE,
+            enable_metrics=True,
+            enable_usage_metrics=True,
+        ),
+        observers=list(observers),
+        app_resources=session,
+    )
