@@ -1,0 +1,106 @@
+"""Cuts an answer into pieces that can be spoken while the rest is still being written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
+
+SENTENCE_ENDS = ".!?…。！？"
+CLAUSE_ENDS = ",;:—–"
+CLOSERS = "\"'”’)]»"
+ABBREVIATIONS = frozenset(
+    "dr mr mrs ms prof st sr jr vs etc inc ltd co no approx dept est fig gen gov hon rev sen rep mt ft "
+    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun e.g i.e a.m p.m u.s u.k".split()
+)
+FIRST_CLAUSE_WORDS = 2
+"""A first clause shorter than this is spoken together with what follows it."""
+
+
+class ClauseSplitter:
+    """Feed it text as it arrives; it gives back what can be spoken.
+
+    The first piece of an answer ends at its first clause, so that the voice starts early; later ones are whole
+    sentences, because they are written faster than they are spoken and sound better whole.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._first = True
+
+    @property
+    def held(self) -> str:
+        """What has been fed and not yet given back."""
+        return self._held
+
+    def feed(self, text: str) -> list[str]:
+        """The pieces that `text` completes, in order, stripped of surrounding white space."""
+        pieces = []
+        for at, char in enumerate(text):
+            self._held += char
+            if text[at + 1 : at + 2] and text[at + 1] in SENTENCE_ENDS + CLOSERS:
+                continue
+            cut = self._cut()
+            if cut:
+                pieces.append(self._held[:cut].strip())
+                self._held = self._held[cut:]
+                self._first = False
+        return pieces
+
+    def finish(self) -> str:
+        """What is left at the end of the answer; the next text begins a new one."""
+        rest, self._held, self._first = self._held.strip(), "", True
+        return rest
+
+    def _cut(self) -> int:
+        """Where the held text can be cut, or 0."""
+        if self._held.endswith("\n"):
+            return len(self._held) if self._held.strip() else 0
+        body = self._held.rstrip()
+        closed = body.rstrip(CLOSERS)
+        if not closed.strip(SENTENCE_ENDS + CLAUSE_ENDS + CLOSERS + " "):
+            return 0
+        spaced = len(body) < len(self._held)
+        mark = closed[-1]
+        if mark in SENTENCE_ENDS:
+            return len(self._held) if self._ends_sentence(closed, spaced) else 0
+        if self._first and mark in CLAUSE_ENDS and len(closed.split()) >= FIRST_CLAUSE_WORDS:
+            # "1,000" and "7:30" go on without a space.
+            return len(self._held) if spaced or not closed[-2:-1].isdigit() else 0
+        return 0
+
+    @staticmethod
+    def _ends_sentence(text: str, spaced: bool) -> bool:
+        if text[-1] != ".":
+            return True
+        word = text[:-1].split()[-1].lstrip("(\"'“‘").lower() if text[:-1].split() else ""
+        if not word or word in ABBREVIATIONS or (len(word) == 1 and word.isalpha() and word != "i"):
+            return False
+        # "3." may go on as "3.5", "example." as "example.com".
+        return spaced if word[-1].isdigit() or "." in word or "@" in word else True
+
+
+class ClauseAggregator(BaseTextAggregator):
+    """`ClauseSplitter` as the aggregator of Pipecat's `LLMTextProcessor`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._splitter = ClauseSplitter()
+
+    @property
+    def text(self) -> Aggregation:
+        return Aggregation(text=self._splitter.held.strip(), type=TextType.SENTENCE)
+
+    async def aggregate(self, text: str) -> AsyncIterator[Aggregation]:
+        for piece in self._splitter.feed(text):
+            yield Aggregation(text=piece, type=TextType.SENTENCE)
+
+    async def flush(self) -> Aggregation | None:
+        rest = self._splitter.finish()
+        return Aggregation(text=rest, type=TextType.SENTENCE) if rest else None
+
+    async def handle_interruption(self) -> None:
+        self._splitter = ClauseSplitter()
+
+    async def reset(self) -> None:
+        self._splitter = ClauseSplitter()

@@ -1,0 +1,97 @@
+"""A transport without a network: audio goes in by call and comes out to a listener, at real-time pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pipecat.frames.frames import CancelFrame, EndFrame, InputAudioRawFrame, OutputAudioRawFrame, StartFrame
+from pipecat.processors.frame_processor import FrameProcessor
+from pipecat.transports.base_input import BaseInputTransport
+from pipecat.transports.base_output import BaseOutputTransport
+from pipecat.transports.base_transport import BaseTransport, TransportParams
+
+Listener = Callable[[bytes, float], None]
+"""Called with 16-bit mono PCM and the loop time at which its first sample is heard."""
+
+
+class MemoryInput(BaseInputTransport):
+    """Passes on what `MemoryTransport.hear` is given."""
+
+    def __init__(self, params: TransportParams) -> None:
+        super().__init__(params)
+        self.ready = asyncio.Event()
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+        self.ready.set()
+
+
+class MemoryOutput(BaseOutputTransport):
+    """Plays to a listener as fast as a loudspeaker would and no faster."""
+
+    def __init__(self, params: TransportParams, listener: Listener) -> None:
+        super().__init__(params)
+        self._listener = listener
+        self._free_at = 0.0
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def stop(self, frame: EndFrame) -> None:
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await super().cancel(frame)
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        loop = asyncio.get_running_loop()
+        start = max(loop.time(), self._free_at)
+        self._listener(frame.audio, start)
+        self._free_at = start + frame.num_frames / frame.sample_rate
+        await asyncio.sleep(max(0.0, self._free_at - loop.time()))
+        return True
+
+
+class MemoryTransport(BaseTransport):
+    """Holds a conversation in memory.
+
+    Args:
+        listener: Gets every chunk that is played.
+        input_rate: Sample rate in Hz of what `hear` is given.
+        output_rate: Sample rate in Hz of what the listener gets.
+    """
+
+    def __init__(self, listener: Listener, *, input_rate: int = 16000, output_rate: int = 24000) -> None:
+        super().__init__()
+        params = TransportParams(
+            audio_in_enabled=True,
+            audio_in_sample_rate=input_rate,
+            audio_in_passthrough=True,
+            audio_out_enabled=True,
+            audio_out_sample_rate=output_rate,
+            audio_out_10ms_chunks=2,
+        )
+        self._rate = input_rate
+        self._input = MemoryInput(params)
+        self._output = MemoryOutput(params, listener)
+
+    def input(self) -> FrameProcessor:
+        return self._input
+
+    def output(self) -> FrameProcessor:
+        return self._output
+
+    async def ready(self) -> None:
+        """Wait until the pipeline takes audio."""
+        await self._input.ready.wait()
+
+    async def hear(self, pcm: bytes) -> None:
+        """Give the pipeline some of the caller's audio.
+
+        Args:
+            pcm: 16-bit mono PCM at the input rate.
+        """
+        await self._input.push_audio_frame(InputAudioRawFrame(audio=pcm, sample_rate=self._rate, num_channels=1))

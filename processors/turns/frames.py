@@ -1,0 +1,21 @@
+"""Frames between the VAD and whoever wants to work ahead of the end of a turn."""
+
+from dataclasses import dataclass
+
+from pipecat.frames.frames import SystemFrame
+
+
+@dataclass
+class SpeechPausedFrame(SystemFrame):
+    """The caller's voice stopped a moment ago; whether the utterance is over is not known yet.
+
+    Args:
+        silence: Seconds of silence so far, counted in samples.
+    """
+
+    silence: float
+
+
+@dataclass
+class SpeechResumedFrame(SystemFrame):
+    """A voice is heard again after a `SpeechPausedFrame`. It may be too short to count as speech."""
