@@ -4,11 +4,12 @@
 weight that has several). Sources are tried in order:
 
 1. the caller's own folder, `ANTIPHON_WEIGHTS`;
-2. installed packages: a file that is whole inside its package is used where it lies, one that is split over several is put
-   together in the cache folder, `ANTIPHON_CACHE` or the system's cache folder for this user;
+2. installed packages: a file that is whole inside its package is used where it lies, one that is split over several is
+   put together in the cache folder, `ANTIPHON_CACHE` or the system's cache folder for this user;
 3. the publisher's own copy, only with `ANTIPHON_DOWNLOAD=1`, into the same cache folder.
 
-A source that isn't there leads to the next one; a source with wrong bytes is refused. Packages are only read: none is imported.
+A source that isn't there leads to the next one; a source with wrong bytes is refused. Packages are only read: none is
+imported.
 """
 
 import contextlib
@@ -230,7 +231,7 @@ class WeightStore:
     def locate(self, name: str, *, progress: Progress | None = None) -> Path:
         """The path of a weight's verified file, or of the folder that holds its several verified files.
 
-        The first call may take seconds (1.1 GB are put together, or fetched); later ones compare sizes and times of change.
+        The first call may take seconds (1.1 GB put together, or fetched); later ones compare sizes and times of change.
         Safe in several threads and processes at once. Raises WeightsError with one line that says what to do.
         """
         weight = self.manifest[name]
