@@ -125,8 +125,8 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
 
     async def _paused(self, silence: float) -> None:
         self._voice = False
-        self._silent_since = self._now() - silence
         if self._speaking:
+            self._silent_since = self._now() - silence
             self._judge(silence)
         else:
             await self._reconsider()
@@ -162,7 +162,7 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
         if self._timer:
             timer, self._timer = self._timer, None
             await self.task_manager.cancel_task(timer)
-        if self._speaking or self._voice or self._verdict or not self._text:
+        if self._speaking or self._voice or self._verdict or not (self._text or self._heard_all):
             return
         needed = silence_needed(self._probability, self._text, self._rules)
         if not self._heard_all:

@@ -1,0 +1,175 @@
+"""Moonshine as a Pipecat service that transcribes while the caller speaks and again at the first sign of a pause."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+from pipecat.frames.frames import (
+    EagerTranscriptionFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    TranscriptionFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.settings import STTSettings
+from pipecat.services.stt_service import STTService
+from pipecat.utils.time import time_now_iso8601
+
+from processors.embedded.utterance import RATE, Utterance
+from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
+
+INTERIM_SECS = 0.5
+"""Audio between two interim transcripts."""
+
+Transcribe = Callable[[NDArray[np.float32]], str]
+
+
+class Job(Enum):
+    """What a transcription is for; a later one in this order replaces an earlier one that has not begun."""
+
+    INTERIM = 1
+    EARLY = 2
+    FINAL = 3
+
+
+class EmbeddedSTTService(STTService):
+    """Segments by VAD frames, so a VAD has to stand before it.
+
+    Sends `InterimTranscriptionFrame` about twice a second while the caller speaks, `EagerTranscriptionFrame` at a
+    pause, and a finalized `TranscriptionFrame` when the VAD calls the speech ended: at once if the pause's
+    transcript stands. An utterance in which no words are found ends in a finalized frame without text.
+
+    Args:
+        transcribe: Blocking; called in threads with mono samples at 16 kHz.
+    """
+
+    def __init__(self, transcribe: Transcribe) -> None:
+        super().__init__(
+            sample_rate=RATE,
+            # A finalized frame always follows the end of speech, so nobody needs to wait on a deadline.
+            ttfs_p99_latency=1.0,
+            settings=STTSettings(model="moonshine-tiny-en", language=None),
+        )
+        self._transcribe = transcribe
+        self._utterance = Utterance()
+        self._utterances = 0
+        self._pauses = 0
+        self._in_speech = False
+        self._in_pause = False
+        self._interim_at = 0.0
+        self._early: str | None = None
+        self._wanted: Job | None = None
+        self._job: asyncio.Task[None] | None = None
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
+        self._utterance.add(audio)
+        if self._in_speech:
+            too_long = self._utterance.split_if_long()
+            if too_long is not None:
+                self._interim_at = 0.0
+                await self._commit_part(too_long)
+            if not self._in_pause and self._utterance.seconds - self._interim_at >= INTERIM_SECS:
+                self._interim_at = self._utterance.seconds
+                self._want(Job.INTERIM)
+        yield None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, VADUserStartedSpeakingFrame):
+            self._begin(frame.start_secs)
+        elif isinstance(frame, SpeechPausedFrame) and self._in_speech:
+            self._in_pause = True
+            self._pauses += 1
+            self._want(Job.EARLY)
+        elif isinstance(frame, SpeechResumedFrame):
+            self._in_pause = False
+            self._pauses += 1
+            self._early = None
+        await super().process_frame(frame, direction)
+        if isinstance(frame, VADUserStoppedSpeakingFrame):
+            await self._end()
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        if self._job:
+            await self.cancel_task(self._job)
+            self._job = None
+
+    def _begin(self, start_secs: float) -> None:
+        self._utterance.start(start_secs)
+        self._utterances += 1
+        self._pauses += 1
+        self._in_speech, self._in_pause = True, False
+        self._interim_at = 0.0
+        self._early = None
+        self._wanted = None
+
+    async def _end(self) -> None:
+        self._in_speech = False
+        if self._early is not None:
+            await self._push_final(self._early)
+        else:
+            self._want(Job.FINAL)
+
+    def _want(self, job: Job) -> None:
+        if self._wanted is None or job.value > self._wanted.value:
+            self._wanted = job
+        if self._job is None:
+            self._job = self.create_task(self._work(), f"{self}::transcribe")
+
+    async def _work(self) -> None:
+        while self._wanted is not None:
+            job, self._wanted = self._wanted, None
+            utterance, pauses = self._utterances, self._pauses
+            text = await self._heard(self._utterance.samples())
+            if utterance != self._utterances:
+                continue
+            if job is Job.INTERIM:
+                if self._in_speech and not self._in_pause:
+                    await self._push_interim(text)
+            elif pauses == self._pauses:
+                await self._early_or_final(text)
+        self._job = None
+
+    async def _early_or_final(self, text: str) -> None:
+        if not self._in_speech:
+            self._wanted = None
+            await self._push_final(text)
+            return
+        self._early = text
+        if text:
+            await self.push_frame(EagerTranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+
+    async def _heard(self, samples: NDArray[np.float32]) -> str:
+        try:
+            return await asyncio.to_thread(self._transcribe, samples)
+        except Exception as error:
+            await self.push_error(f"speech recognition failed: {error}", exception=error)
+            return ""
+
+    async def _commit_part(self, samples: NDArray[np.float32]) -> None:
+        text = await self._heard(samples)
+        await self.push_frame(TranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+
+    async def _push_interim(self, text: str) -> None:
+        if text:
+            await self.push_frame(InterimTranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+
+    async def _push_final(self, text: str) -> None:
+        self._utterance.stop()
+        self._early = None
+        frame = TranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now(), finalized=True)
+        await self.push_frame(frame)
+        await self.emit_stt_usage_metrics()
+
+
+def _now() -> str:
+    return time_now_iso8601()
