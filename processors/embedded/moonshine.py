@@ -36,6 +36,10 @@ class Recogniser:
         self._model = Transcriber(folder, ModelArch.TINY, options=options)
         self._lock = threading.Lock()
 
+    def warm_up(self) -> None:
+        """Run once on silence: the first call is slower than the others."""
+        self.transcribe(np.zeros(RATE, np.float32))
+
     def transcribe(self, samples: NDArray[np.float32]) -> str:
         """The words in the samples.
 

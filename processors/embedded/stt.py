@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -30,12 +31,22 @@ INTERIM_SECS = 0.5
 Transcribe = Callable[[NDArray[np.float32]], str]
 
 
-class Job(Enum):
+class Purpose(Enum):
     """What a transcription is for; a later one in this order replaces an earlier one that has not begun."""
 
     INTERIM = 1
     EARLY = 2
     FINAL = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One transcription and the moment it was asked for."""
+
+    purpose: Purpose
+    samples: NDArray[np.float32]
+    utterance: int
+    pause: int
 
 
 class EmbeddedSTTService(STTService):
@@ -64,6 +75,7 @@ class EmbeddedSTTService(STTService):
         self._in_pause = False
         self._interim_at = 0.0
         self._early: str | None = None
+        self._owed: int | None = None
         self._wanted: Job | None = None
         self._job: asyncio.Task[None] | None = None
 
@@ -76,10 +88,12 @@ class EmbeddedSTTService(STTService):
             too_long = self._utterance.split_if_long()
             if too_long is not None:
                 self._interim_at = 0.0
-                await self._commit_part(too_long)
+                text = await self._heard(too_long)
+                if text:
+                    await self._push_part(text)
             if not self._in_pause and self._utterance.seconds - self._interim_at >= INTERIM_SECS:
                 self._interim_at = self._utterance.seconds
-                self._want(Job.INTERIM)
+                self._want(Purpose.INTERIM)
         yield None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -88,7 +102,7 @@ class EmbeddedSTTService(STTService):
         elif isinstance(frame, SpeechPausedFrame) and self._in_speech:
             self._in_pause = True
             self._pauses += 1
-            self._want(Job.EARLY)
+            self._want(Purpose.EARLY)
         elif isinstance(frame, SpeechResumedFrame):
             self._in_pause = False
             self._pauses += 1
@@ -110,43 +124,49 @@ class EmbeddedSTTService(STTService):
         self._in_speech, self._in_pause = True, False
         self._interim_at = 0.0
         self._early = None
-        self._wanted = None
+        # The words of an utterance that just ended are still owed.
+        if self._wanted and self._wanted.purpose is not Purpose.FINAL:
+            self._wanted = None
 
     async def _end(self) -> None:
         self._in_speech = False
         if self._early is not None:
             await self._push_final(self._early)
-        else:
-            self._want(Job.FINAL)
+            return
+        self._owed = self._utterances
+        self._want(Purpose.FINAL)
 
-    def _want(self, job: Job) -> None:
-        if self._wanted is None or job.value > self._wanted.value:
-            self._wanted = job
+    def _want(self, purpose: Purpose) -> None:
+        if self._wanted is None or purpose.value > self._wanted.purpose.value:
+            self._wanted = Job(purpose, self._utterance.samples(), self._utterances, self._pauses)
         if self._job is None:
             self._job = self.create_task(self._work(), f"{self}::transcribe")
 
     async def _work(self) -> None:
         while self._wanted is not None:
             job, self._wanted = self._wanted, None
-            utterance, pauses = self._utterances, self._pauses
-            text = await self._heard(self._utterance.samples())
-            if utterance != self._utterances:
-                continue
-            if job is Job.INTERIM:
-                if self._in_speech and not self._in_pause:
+            text = await self._heard(job.samples)
+            if job.purpose is Purpose.INTERIM:
+                if job.utterance == self._utterances and self._in_speech and not self._in_pause:
                     await self._push_interim(text)
-            elif pauses == self._pauses:
-                await self._early_or_final(text)
+            elif self._owed == job.utterance and (job.purpose is Purpose.FINAL or job.pause == self._pauses):
+                await self._settle(job, text)
+            elif job.pause == self._pauses and self._in_speech:
+                self._early = text
+                if text:
+                    frame = EagerTranscriptionFrame(text=text, user_id=self._user_id, timestamp=time_now_iso8601())
+                    await self.push_frame(frame)
         self._job = None
 
-    async def _early_or_final(self, text: str) -> None:
-        if not self._in_speech:
+    async def _settle(self, job: Job, text: str) -> None:
+        """Push the transcript that is owed for an utterance that has ended."""
+        self._owed = None
+        if self._wanted and self._wanted.purpose is Purpose.FINAL:
             self._wanted = None
+        if job.utterance == self._utterances:
             await self._push_final(text)
-            return
-        self._early = text
-        if text:
-            await self.push_frame(EagerTranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+        elif text:
+            await self._push_part(text)
 
     async def _heard(self, samples: NDArray[np.float32]) -> str:
         try:
@@ -155,21 +175,19 @@ class EmbeddedSTTService(STTService):
             await self.push_error(f"speech recognition failed: {error}", exception=error)
             return ""
 
-    async def _commit_part(self, samples: NDArray[np.float32]) -> None:
-        text = await self._heard(samples)
-        await self.push_frame(TranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+    async def _push_part(self, text: str) -> None:
+        """Words of this turn after which more is being said already."""
+        frame = TranscriptionFrame(text=text, user_id=self._user_id, timestamp=time_now_iso8601())
+        await self.push_frame(frame)
 
     async def _push_interim(self, text: str) -> None:
         if text:
-            await self.push_frame(InterimTranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now()))
+            frame = InterimTranscriptionFrame(text=text, user_id=self._user_id, timestamp=time_now_iso8601())
+            await self.push_frame(frame)
 
     async def _push_final(self, text: str) -> None:
         self._utterance.stop()
         self._early = None
-        frame = TranscriptionFrame(text=text, user_id=self._user_id, timestamp=_now(), finalized=True)
+        frame = TranscriptionFrame(text=text, user_id=self._user_id, timestamp=time_now_iso8601(), finalized=True)
         await self.push_frame(frame)
         await self.emit_stt_usage_metrics()
-
-
-def _now() -> str:
-    return time_now_iso8601()

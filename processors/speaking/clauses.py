@@ -11,7 +11,8 @@ CLAUSE_ENDS = ",;:—–"
 CLOSERS = "\"'”’)]»"
 ABBREVIATIONS = frozenset(
     "dr mr mrs ms prof st sr jr vs etc inc ltd co no approx dept est fig gen gov hon rev sen rep mt ft "
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun e.g i.e a.m p.m u.s u.k".split()
+    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
+    "e.g i.e a.m p.m u.s u.k".split()
 )
 FIRST_CLAUSE_WORDS = 2
 """A first clause shorter than this is spoken together with what follows it."""

@@ -19,3 +19,14 @@ class SpeechPausedFrame(SystemFrame):
 @dataclass
 class SpeechResumedFrame(SystemFrame):
     """A voice is heard again after a `SpeechPausedFrame`. It may be too short to count as speech."""
+
+
+@dataclass
+class UserTurnSoFarFrame(SystemFrame):
+    """What the caller has said in a turn that goes on: an LLM may prepare for it, and must not answer it.
+
+    Args:
+        text: The words, the last of them uncertain.
+    """
+
+    text: str

@@ -7,9 +7,11 @@ from functools import cache
 
 import numpy as np
 from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
     EagerTranscriptionFrame,
     Frame,
     InputAudioRawFrame,
+    InterimTranscriptionFrame,
     STTMetadataFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
@@ -21,7 +23,7 @@ from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 from pipecat.turns.user_stop.eager_match_policy import NormalizedMatch
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
-from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
+from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 from processors.turns.rules import TurnRules, silence_needed
 from processors.turns.smart_turn import RATE, SECONDS, SmartTurn
 
@@ -102,6 +104,11 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
             self._text = f"{self._text} {frame.text}".strip()
             self._heard_all = frame.finalized
             await self._reconsider()
+        elif isinstance(frame, InterimTranscriptionFrame):
+            await self.push_frame(UserTurnSoFarFrame(text=f"{self._text} {frame.text}".strip()))
+        elif isinstance(frame, EagerEndOfTurnCancelFrame):
+            # The LLM withdrew it: it wants a tool, which must not run before the turn is over.
+            self._speculation = None
         elif isinstance(frame, STTMetadataFrame):
             self._transcript_wait = frame.ttfs_p99_latency
         return ProcessFrameResult.CONTINUE

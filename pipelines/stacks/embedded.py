@@ -1,0 +1,120 @@
+"""Everything on this machine: no keys, no network. The default."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pipelines.definition import Capability
+from pipelines.stacks.stack import Progress, Service, Session, Stack
+
+if TYPE_CHECKING:
+    from pipecat.processors.frame_processor import FrameProcessor
+
+    from processors.embedded.hibari import Synthesiser
+    from processors.embedded.llama import LlamaServer
+    from processors.embedded.moonshine import Recogniser
+
+Model = TypeVar("Model")
+Bytes = Callable[[int, int], None]
+
+
+class Once(Generic[Model]):
+    """A model that all conversations of the process share, loaded by whoever needs it first.
+
+    Args:
+        what: Its name in progress displays.
+        load: Loads it, blocking; told whom to call with bytes done and bytes in all.
+    """
+
+    def __init__(self, what: str, load: Callable[[Bytes], Model]) -> None:
+        self._what = what
+        self._load = load
+        self._lock = threading.Lock()
+        self._model: Model | None = None
+
+    def get(self) -> Model:
+        """The model. The first call loads it."""
+        return self._get(lambda what, done: None)
+
+    def load(self, progress: Progress) -> None:
+        """Have it ready, reporting how far it is."""
+        self._get(progress)
+
+    def _get(self, progress: Progress) -> Model:
+        with self._lock:
+            if self._model is None:
+                progress(self._what, 0.0)
+                # What follows the bytes, reading them into the model, takes about as long again.
+                self._model = self._load(lambda done, of: progress(self._what, 0.5 * done / max(of, 1)))
+            progress(self._what, 1.0)
+            return self._model
+
+
+def _load_recogniser(progress: Bytes) -> Recogniser:
+    from processors.embedded.moonshine import Recogniser
+    from processors.embedded.weights import locate
+
+    recogniser = Recogniser(locate("moonshine-tiny-en", progress=progress))
+    recogniser.warm_up()
+    return recogniser
+
+
+def _load_server(progress: Bytes) -> LlamaServer:
+    from processors.embedded.llama import LlamaServer
+    from processors.embedded.weights import locate
+
+    return LlamaServer(locate("qwen2.5-coder-1.5b-instruct-q4_k_m", progress=progress))
+
+
+def _load_synthesiser(progress: Bytes) -> Synthesiser:
+    from processors.embedded.hibari import Synthesiser
+    from processors.embedded.weights import locate
+
+    synthesiser = Synthesiser(locate("hibari-heart", progress=progress))
+    synthesiser.speak("Hello.")
+    return synthesiser
+
+
+RECOGNISER = Once("speech recognition", _load_recogniser)
+LANGUAGE_MODEL = Once("language model", _load_server)
+SYNTHESISER = Once("voice", _load_synthesiser)
+
+
+def _stt(session: Session) -> FrameProcessor:
+    from processors.embedded.stt import EmbeddedSTTService
+
+    return EmbeddedSTTService(RECOGNISER.get().transcribe)
+
+
+def _llm(session: Session) -> FrameProcessor:
+    from processors.embedded.llm import EmbeddedLLMService
+
+    server = LANGUAGE_MODEL.get()
+    return EmbeddedLLMService(server.url, server.api_key, session.persona.instructions, session.context)
+
+
+def _tts(session: Session) -> FrameProcessor:
+    from processors.embedded.tts import EmbeddedTTSService
+
+    voice = session.persona.voices.get("embedded", {})
+    return EmbeddedTTSService(SYNTHESISER.get(), settings=EmbeddedTTSService.Settings(**voice))
+
+
+EMBEDDED = Stack(
+    name="embedded",
+    services={
+        "STT": Service("embedded", _stt, load=RECOGNISER.load),
+        "LLM": Service(
+            "embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=LANGUAGE_MODEL.load
+        ),
+        "TTS": Service(
+            "embedded",
+            _tts,
+            frozenset({Capability.WORD_TIMESTAMPS, Capability.PERSONA_VOICE}),
+            load=SYNTHESISER.load,
+        ),
+    },
+)
+"""Moonshine, Qwen on llama.cpp, hibari."""
