@@ -6,9 +6,11 @@ refusal names the stage, what it lacks and the mend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 
 class Port(StrEnum):
@@ -37,6 +39,27 @@ class DefinitionError(ValueError):
     """An architecture that cannot work. The message is one line: the stage, what it lacks, the mend."""
 
 
+_Member = TypeVar("_Member", Port, Capability)
+
+
+def _member(kind: type[_Member], value: object, where: str) -> _Member:
+    try:
+        return kind(str(value))
+    except ValueError:
+        known = ", ".join(member.value for member in kind)
+        raise DefinitionError(f"{where}: {value!r} is no {kind.__name__.lower()}: choose {known}") from None
+
+
+def _one_line(owner: str, what: str, text: object) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise DefinitionError(f"{owner}: {what} is empty: say it in words")
+    return " ".join(text.split())
+
+
+def _names(capabilities: Iterable[Capability]) -> str:
+    return ", ".join(sorted(capabilities))
+
+
 @dataclass(frozen=True)
 class Stage:
     """One slot of an architecture.
@@ -49,6 +72,9 @@ class Stage:
         service: Whether a stack fills it with a service; otherwise the processor is Antiphon's own.
         needs: Capabilities asked of the service.
         consumes: Whether what it takes ends here, so that no later stage can read it.
+
+    Raises:
+        DefinitionError: If a name, port or capability is none, or the stage has no port at all.
     """
 
     name: str
@@ -58,6 +84,27 @@ class Stage:
     service: bool = False
     needs: frozenset[Capability] = frozenset()
     consumes: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", str(self.name)):
+            raise DefinitionError(f"{self.name!r} is no name for a stage: use capitals, digits and _, as in MY_STT")
+        object.__setattr__(self, "summary", _one_line(self.name, "summary", self.summary))
+        for side in ("takes", "gives"):
+            if getattr(self, side) is not None:
+                object.__setattr__(self, side, _member(Port, getattr(self, side), f"{self.name} {side}"))
+        needs = frozenset(_member(Capability, need, f"{self.name} needs") for need in self.needs)
+        object.__setattr__(self, "needs", needs)
+        if self.takes is None and self.gives is None:
+            raise DefinitionError(f"{self.name}: takes nothing and gives nothing: say which port it reads or writes")
+        if self.needs and not self.service:
+            raise DefinitionError(
+                f"{self.name}: needs {_names(self.needs)} of a service but has none: say service=True, or drop needs"
+            )
+
+    @property
+    def clears(self) -> bool:
+        """Whether it is an output guard: text goes in, cleared text comes out."""
+        return self.takes is Port.TEXT and self.gives is Port.CLEARED_TEXT
 
     def __str__(self) -> str:
         return self.name
@@ -93,21 +140,53 @@ TTS = Stage(
 AUDIO_OUT = Stage("AUDIO_OUT", "loudspeaker or call", Port.SPEECH, None)
 ASSISTANT_TURN = Stage("ASSISTANT_TURN", "the words that were heard", Port.SPEECH, None)
 
+STAGES = (
+    AUDIO_IN,
+    VAD,
+    STT,
+    USER_TURN,
+    HEARING,
+    INPUT_GUARD,
+    LLM,
+    SENTENCES,
+    OUTPUT_GUARD,
+    DELIVERY,
+    TTS,
+    AUDIO_OUT,
+    ASSISTANT_TURN,
+)
+"""Every stage defined here, in the order in which a cascade has them."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What one stage hands to a later one. `port` is what `giver` gives: text that reaches a stage which takes
+    cleared text, as `unguarded` permits, is still called text."""
+
+    giver: Stage
+    port: Port
+    taker: Stage
+
 
 @dataclass(frozen=True)
 class Architecture:
     """A named tuple of stages, checked when it is built. Editing returns a new, checked definition.
 
+    A stage reads what flows past it. What it takes flows on to later stages unless it `consumes` it, or gives the
+    same port, in which case what it gives stands in for what it took.
+
     Args:
         name: Lower-case name, as in `antiphon show NAME`.
         summary: One line.
         stages: In the order in which frames meet them.
-        unguarded: Why text may reach the voice without an output guard. Without a reason it may not.
+        unguarded: Why words may reach the voice without an output guard. Without a reason they may not, be it as
+            text or inside speech that a stage makes of anything but cleared text.
 
     Raises:
-        DefinitionError: If a stage's input is produced by no stage before it, a name occurs twice, text that no
-            guard has cleared would reach a stage that takes cleared text, or `unguarded` is said of an
-            architecture that has a guard.
+        DefinitionError: If a stage's input is produced by no stage before it, or used up; a name occurs twice;
+            words that no guard has cleared would reach the voice; a stage claims to clear what it cannot; what is
+            to be said is read by no stage; `AUDIO_OUT` is missing, or speech is made or noted down on its wrong
+            side; or `unguarded` is said of an architecture that has a guard.
     """
 
     name: str
@@ -116,48 +195,144 @@ class Architecture:
     unguarded: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stages", tuple(self.stages))
-        self._check()
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", str(self.name)):
+            raise DefinitionError(
+                f"{self.name!r} is no name for an architecture: use small letters, digits and _, as in my_cascade"
+            )
+        object.__setattr__(self, "summary", _one_line(self.name, "summary", self.summary))
+        if self.unguarded is not None:
+            object.__setattr__(self, "unguarded", _one_line(self.name, "unguarded", self.unguarded))
+        try:
+            object.__setattr__(self, "stages", tuple(self.stages))
+        except TypeError:
+            raise DefinitionError(f"{self.name}: stages is no sequence: write stages=({self.stages},)") from None
+        self._check_stages()
+        self._check_guard()
+        self._check_flow()
+        self._check_ends()
 
-    def _check(self) -> None:
-        if self.unguarded is not None and not self.unguarded.strip():
-            raise DefinitionError(f"{self.name}: unguarded is empty: say in words why no guard is needed")
+    def _refuse(self, stage: Stage, lacks: str, mend: str) -> DefinitionError:
+        return DefinitionError(f"{self.name}: {stage} {lacks}: {mend}")
+
+    def _check_stages(self) -> None:
         if not self.stages:
             raise DefinitionError(f"{self.name}: has no stages: start it with AUDIO_IN and end it with AUDIO_OUT")
+        strangers = [stage for stage in self.stages if not isinstance(stage, Stage)]
+        if strangers:
+            raise DefinitionError(f"{self.name}: {strangers[0]!r} is no stage: make one with Stage(…)")
         names = [stage.name for stage in self.stages]
-        for name in names:
-            if names.count(name) > 1:
-                raise DefinitionError(f"{self.name}: {name} occurs {names.count(name)} times: keep one")
-        live: set[Port] = set()
-        uncleared_by: Stage | None = None
         for stage in self.stages:
-            self._check_input(stage, live, uncleared_by)
-            if stage.consumes and stage.takes is not None:
-                live.discard(stage.takes)
-            if stage.gives is not None:
-                live.add(stage.gives)
-            if stage.gives is Port.TEXT:
-                uncleared_by = stage
-            if stage.gives is Port.CLEARED_TEXT and stage.takes is Port.TEXT and self.unguarded is not None:
-                raise DefinitionError(
-                    f"{self.name}: says unguarded but has {stage}: drop either the reason or the stage"
+            if names.count(stage.name) > 1:
+                raise self._refuse(stage, f"occurs {names.count(stage.name)} times", "keep one, or rename the other")
+
+    def _check_guard(self) -> None:
+        for stage in self.stages:
+            if stage.gives is Port.CLEARED_TEXT and stage.takes not in (Port.TEXT, Port.CLEARED_TEXT):
+                raise self._refuse(
+                    stage,
+                    f"gives cleared text but takes {stage.takes or 'nothing'}, and only a guard clears",
+                    f"let {stage} give text and put OUTPUT_GUARD after it",
+                )
+            if not stage.clears:
+                continue
+            if not stage.service and stage.name != OUTPUT_GUARD.name:
+                raise self._refuse(
+                    stage,
+                    "says that it clears text, but Antiphon's own guard is OUTPUT_GUARD",
+                    "use that, or say service=True and fill it with your guard",
+                )
+            if not stage.consumes:
+                raise self._refuse(stage, "lets the text that it has not cleared pass on", "say consumes=True")
+            if self.unguarded is not None:
+                raise self._refuse(
+                    stage, "is a guard, but the architecture says unguarded", "leave out the reason or the guard"
                 )
 
-    def _check_input(self, stage: Stage, live: set[Port], uncleared_by: Stage | None) -> None:
-        if stage.takes is None or stage.takes in live:
-            return
-        if stage.takes is Port.CLEARED_TEXT and Port.TEXT in live:
-            if self.unguarded is not None:
-                live.discard(Port.TEXT)
-                live.add(Port.CLEARED_TEXT)
-                return
-            raise DefinitionError(
-                f"{self.name}: {stage} takes cleared text, but what {uncleared_by} gives has passed no guard: "
-                f'put OUTPUT_GUARD before {stage}, or say why none is needed with unguarded="…"'
+    def _check_flow(self) -> None:
+        for stage in self.stages:
+            fused = stage.gives is Port.SPEECH and stage.takes not in (Port.CLEARED_TEXT, Port.SPEECH)
+            if fused and self.unguarded is None:
+                raise self._refuse(
+                    stage,
+                    f"gives speech that it makes of {stage.takes or 'nothing'}, so that no guard can read it first",
+                    'let it take cleared text, or say why no guard is needed with unguarded="…"',
+                )
+        read = {flow.giver for flow in self.flows}
+        for stage in self.stages:
+            if stage.gives in (Port.TEXT, Port.CLEARED_TEXT) and stage not in read:
+                raise self._refuse(
+                    stage,
+                    f"gives {stage.gives}, which no stage after it takes, so that it is never said",
+                    f"put a stage that takes {stage.gives} after it, or leave {stage} out",
+                )
+
+    def _check_ends(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if AUDIO_OUT.name not in names or self.stage(AUDIO_OUT.name).takes is not Port.SPEECH:
+            raise DefinitionError(f"{self.name}: has no AUDIO_OUT that takes speech: put it after the voice")
+        out = names.index(AUDIO_OUT.name)
+        for stage in self.stages[out:]:
+            if stage.gives is Port.SPEECH:
+                raise self._refuse(stage, "gives speech after AUDIO_OUT, where nobody hears it", "put it before")
+        for stage in self.stages[:out]:
+            if stage.name == ASSISTANT_TURN.name:
+                raise self._refuse(
+                    stage,
+                    "stands before AUDIO_OUT, so that the context would hold words that nobody heard",
+                    "put it after AUDIO_OUT",
+                )
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """Who hands what to whom, in the order of the takers.
+
+        Raises:
+            DefinitionError: While the definition is being built, if a stage takes what does not reach it.
+        """
+        flows: list[Flow] = []
+        live: dict[Port, list[Stage]] = {}
+        used_by: dict[Port, Stage] = {}
+        for stage in self.stages:
+            if stage.takes is not None:
+                if stage.takes is Port.CLEARED_TEXT and Port.TEXT in live and self.unguarded is None:
+                    raise self._uncleared(stage, live[Port.TEXT][-1])
+                ports = (Port.CLEARED_TEXT, Port.TEXT) if stage.takes is Port.CLEARED_TEXT else (stage.takes,)
+                reaching = [Flow(giver, port, stage) for port in ports for giver in live.get(port, ())]
+                if not reaching:
+                    raise self._unfed(stage, stage.takes, used_by)
+                flows += reaching
+                if stage.consumes or stage.gives is stage.takes:
+                    for port in live.keys() & ports:
+                        del live[port]
+                        used_by[port] = stage
+            if stage.gives is not None:
+                live.setdefault(stage.gives, []).append(stage)
+        return tuple(flows)
+
+    def _uncleared(self, stage: Stage, giver: Stage) -> DefinitionError:
+        guards = [other for other in self.stages[: self.stages.index(giver)] if other.clears]
+        mend = f"put {giver} before {guards[0]}" if guards else f"put OUTPUT_GUARD between {giver} and {stage}"
+        return self._refuse(
+            stage,
+            f"takes cleared text, but what {giver} gives has passed no guard",
+            f'{mend}, or say why none is needed with unguarded="…"',
+        )
+
+    def _unfed(self, stage: Stage, port: Port, used_by: Mapping[Port, Stage]) -> DefinitionError:
+        if port in used_by:
+            return self._refuse(
+                stage, f"takes {port}, which {used_by[port]} has used up", f"put {stage} before {used_by[port]}"
             )
-        raise DefinitionError(
-            f"{self.name}: {stage} takes {stage.takes}, which no stage before it gives: "
-            f"put a stage that gives {stage.takes} before it, or leave {stage} out"
+        later = [other for other in self.stages if other.gives is port and other.takes is not port]
+        if later:
+            return self._refuse(
+                stage, f"takes {port}, which only {later[0]} gives, after it", f"put {later[0]} before {stage}"
+            )
+        known = next(other for other in STAGES if other.gives is port)
+        return self._refuse(
+            stage,
+            f"takes {port}, which no stage before it gives",
+            f"put one that does before it, such as {known}, or leave {stage} out",
         )
 
     def stage(self, name: str) -> Stage:
@@ -177,25 +352,41 @@ class Architecture:
         return tuple(stage for stage in self.stages if stage.service)
 
     def _index(self, stage: Stage) -> int:
-        return self.stages.index(self.stage(stage.name))
+        return self.stages.index(self.stage(str(stage)))
+
+    def _with(self, stages: tuple[Stage, ...]) -> Architecture:
+        guarded = any(stage.clears for stage in stages)
+        return replace(self, stages=stages, unguarded=None if guarded else self.unguarded)
 
     def replace(self, stage: Stage, mine: Stage) -> Architecture:
-        """A new definition with `mine` where `stage` was."""
+        """A new definition with `mine` where `stage` was. Putting in a guard drops the `unguarded` reason.
+
+        Raises:
+            DefinitionError: If there is no such stage, or the new definition is refused.
+        """
         at = self._index(stage)
-        return replace(self, stages=(*self.stages[:at], mine, *self.stages[at + 1 :]))
+        return self._with((*self.stages[:at], mine, *self.stages[at + 1 :]))
 
     def without(self, *stages: Stage, unguarded: str | None = None) -> Architecture:
-        """A new definition lacking `stages`. Leaving the guard out takes a reason in `unguarded`."""
-        gone = {self.stage(stage.name).name for stage in stages}
+        """A new definition lacking `stages`. Leaving the guard out takes a reason in `unguarded`.
+
+        Raises:
+            DefinitionError: If there is no such stage, or the new definition is refused.
+        """
+        gone = {self.stage(str(stage)).name for stage in stages}
         kept = tuple(stage for stage in self.stages if stage.name not in gone)
-        return replace(self, stages=kept, unguarded=unguarded or self.unguarded)
+        return replace(self, stages=kept, unguarded=self.unguarded if unguarded is None else unguarded)
 
     def insert_after(self, stage: Stage, mine: Stage) -> Architecture:
-        """A new definition with `mine` right after `stage`."""
-        at = self._index(stage) + 1
-        return replace(self, stages=(*self.stages[:at], mine, *self.stages[at:]))
+        """A new definition with `mine` right after `stage`. Putting in a guard drops the `unguarded` reason.
 
-    def check_services(self, provided: dict[str, tuple[str, frozenset[Capability]]]) -> None:
+        Raises:
+            DefinitionError: If there is no such stage, or the new definition is refused.
+        """
+        at = self._index(stage) + 1
+        return self._with((*self.stages[:at], mine, *self.stages[at:]))
+
+    def check_services(self, provided: Mapping[str, tuple[str, frozenset[Capability]]]) -> None:
         """Refuse services that lack what a stage needs.
 
         Args:
@@ -206,18 +397,16 @@ class Architecture:
         """
         for stage in self.services:
             if stage.name not in provided:
-                raise DefinitionError(
-                    f"{self.name}: nothing fills {stage}: give the stack a service for it, as in "
-                    f"stack.replace({stage}=Service(…))"
+                raise self._refuse(
+                    stage,
+                    "is filled by nothing",
+                    f"give the stack a service for it, as in stack.replace({stage}=Service(…))",
                 )
             service, has = provided[stage.name]
             missing = stage.needs - has
             if missing:
-                raise DefinitionError(
-                    f"{self.name}: {stage} needs {_names(missing)}, which {service} does not offer "
-                    f"(it offers {_names(has) or 'nothing of the kind'}): choose another service for {stage}"
+                raise self._refuse(
+                    stage,
+                    f"needs {_names(missing)}, and {service} offers {_names(has) or 'nothing of the kind'}",
+                    f"choose another service for {stage}",
                 )
-
-
-def _names(capabilities: Iterable[Capability]) -> str:
-    return ", ".join(sorted(capabilities))
