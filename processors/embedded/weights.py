@@ -199,7 +199,7 @@ class _Meter:
 
     def add(self, count: int) -> None:
         self._done += count
-        if self._progress:
+        if self._progress is not None:
             self._progress(self._done, self._total)
 
     def restart(self) -> None:
@@ -224,8 +224,10 @@ class WeightStore:
     ) -> None:
         given, kept = os.environ.get("ANTIPHON_WEIGHTS"), os.environ.get("ANTIPHON_CACHE")
         self.manifest = weights or manifest()
-        self.folder = folder or (Path(given).expanduser() if given else None)
-        self.cache = cache or (Path(kept).expanduser() if kept else platformdirs.user_cache_path("antiphon", False))
+        self.folder = folder or (Path(given).expanduser().absolute() if given else None)
+        self.cache = cache or (
+            Path(kept).expanduser().absolute() if kept else platformdirs.user_cache_path("antiphon", False)
+        )
         self.download = os.environ.get("ANTIPHON_DOWNLOAD") == "1" if download is None else download
 
     def locate(self, name: str, *, progress: Progress | None = None) -> Path:
