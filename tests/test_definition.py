@@ -1,0 +1,490 @@
+"""Definitions: what may be built, what is refused in which words, and what edits do."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipelines import architectures
+from pipelines.advanced_cascade import ADVANCED_CASCADE
+from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import (
+    ASSISTANT_TURN,
+    AUDIO_IN,
+    AUDIO_OUT,
+    DELIVERY,
+    HEARING,
+    INPUT_GUARD,
+    LLM,
+    OUTPUT_GUARD,
+    SENTENCES,
+    STAGES,
+    STT,
+    TTS,
+    USER_TURN,
+    VAD,
+    Architecture,
+    Capability,
+    DefinitionError,
+    Port,
+    Stage,
+)
+
+FILLER = Stage("FILLER", "mm-hmm", Port.CONTEXT, Port.TEXT, service=True)
+FUSED = Stage("FUSED", "hears and speaks", Port.AUDIO, Port.SPEECH, service=True)
+AUDIO_LLM = dataclasses.replace(LLM, takes=Port.AUDIO)
+SOURCE = Stage("JINGLE", "a recording", None, Port.SPEECH, service=True)
+MY_GUARD = Stage("MY_GUARD", "mine", Port.TEXT, Port.CLEARED_TEXT, service=True, consumes=True)
+
+HALF_CASCADE = Architecture(
+    "half_cascade",
+    "Hears sound, answers in words, in a voice of its own.",
+    (AUDIO_IN, VAD, AUDIO_LLM, SENTENCES, OUTPUT_GUARD, DELIVERY, TTS, AUDIO_OUT, ASSISTANT_TURN),
+)
+SEQUENTIAL_FUSED = Architecture(
+    "sequential_fused",
+    "Audio in, audio out.",
+    (AUDIO_IN, VAD, FUSED, AUDIO_OUT, ASSISTANT_TURN),
+    unguarded="its words exist as sound only",
+)
+ALL = (BASIC_CASCADE, ADVANCED_CASCADE, HALF_CASCADE, SEQUENTIAL_FUSED)
+
+
+def build(*stages: Stage, unguarded: str | None = None) -> Architecture:
+    return Architecture("mine", "For a test.", stages, unguarded=unguarded)
+
+
+def outcome(make: Callable[[], Architecture]) -> Architecture | str:
+    """What is built, or why it is refused."""
+    try:
+        return make()
+    except DefinitionError as error:
+        return str(error)
+
+
+def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+# What is refused, and in which words
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda: BASIC_CASCADE.without(STT),
+            "basic_cascade: USER_TURN takes transcript, which no stage before it gives: "
+            "put one that does before it, such as STT, or leave USER_TURN out",
+        ),
+        (
+            lambda: ADVANCED_CASCADE.without(OUTPUT_GUARD),
+            "advanced_cascade: DELIVERY takes cleared text, but what SENTENCES gives has passed no guard: "
+            'put OUTPUT_GUARD between SENTENCES and DELIVERY, or say why none is needed with unguarded="…"',
+        ),
+        (
+            lambda: ADVANCED_CASCADE.insert_after(DELIVERY, dataclasses.replace(FILLER, takes=Port.AUDIO)),
+            "advanced_cascade: TTS takes cleared text, but what FILLER gives has passed no guard: "
+            'put FILLER before OUTPUT_GUARD, or say why none is needed with unguarded="…"',
+        ),
+        (
+            lambda: ADVANCED_CASCADE.replace(LLM, dataclasses.replace(LLM, gives=Port.CLEARED_TEXT)),
+            "advanced_cascade: LLM gives cleared text but takes context, and only a guard clears: "
+            "let LLM give text and put OUTPUT_GUARD after it",
+        ),
+        (
+            lambda: ADVANCED_CASCADE.replace(TTS, dataclasses.replace(TTS, takes=Port.TEXT)),
+            "advanced_cascade: TTS gives speech that it makes of text, so that no guard can read it first: "
+            'let it take cleared text, or say why no guard is needed with unguarded="…"',
+        ),
+        (
+            lambda: ADVANCED_CASCADE.insert_after(TTS, SOURCE),
+            "advanced_cascade: JINGLE gives speech that it makes of nothing, so that no guard can read it first: "
+            'let it take cleared text, or say why no guard is needed with unguarded="…"',
+        ),
+        (
+            lambda: ADVANCED_CASCADE.replace(OUTPUT_GUARD, dataclasses.replace(OUTPUT_GUARD, consumes=False)),
+            "advanced_cascade: OUTPUT_GUARD lets the text that it has not cleared pass on: say consumes=True",
+        ),
+        (
+            lambda: ADVANCED_CASCADE.without(OUTPUT_GUARD, unguarded="a test").replace(
+                SENTENCES, dataclasses.replace(SENTENCES, gives=Port.CLEARED_TEXT, consumes=True)
+            ),
+            "advanced_cascade: SENTENCES says that it clears text, but Antiphon's own guard is OUTPUT_GUARD: "
+            "use that, or say service=True and fill it with your guard",
+        ),
+        (
+            lambda: ADVANCED_CASCADE.without(HEARING, unguarded="a test"),
+            "advanced_cascade: OUTPUT_GUARD is a guard, but the architecture says unguarded: "
+            "leave out the reason or the guard",
+        ),
+        (
+            lambda: BASIC_CASCADE.without(SENTENCES, unguarded=" \n"),
+            "basic_cascade: unguarded is empty: say it in words",
+        ),
+        (
+            lambda: BASIC_CASCADE.without(AUDIO_OUT),
+            "basic_cascade: has no AUDIO_OUT that takes speech: put it after the voice",
+        ),
+        (
+            lambda: BASIC_CASCADE.without(TTS),
+            "basic_cascade: AUDIO_OUT takes speech, which no stage before it gives: "
+            "put one that does before it, such as TTS, or leave AUDIO_OUT out",
+        ),
+        (
+            lambda: BASIC_CASCADE.without(ASSISTANT_TURN).insert_after(TTS, ASSISTANT_TURN),
+            "basic_cascade: ASSISTANT_TURN stands before AUDIO_OUT, so that the context would hold words that nobody "
+            "heard: put it after AUDIO_OUT",
+        ),
+        (
+            lambda: SEQUENTIAL_FUSED.insert_after(AUDIO_OUT, dataclasses.replace(FUSED, name="SECOND")),
+            "sequential_fused: SECOND gives speech after AUDIO_OUT, where nobody hears it: put it before",
+        ),
+        (
+            lambda: SEQUENTIAL_FUSED.insert_after(FUSED, AUDIO_LLM),
+            "sequential_fused: LLM gives text, which no stage after it takes, so that it is never said: "
+            "put a stage that takes text after it, or leave LLM out",
+        ),
+        (
+            lambda: ADVANCED_CASCADE.without(INPUT_GUARD).insert_after(LLM, INPUT_GUARD),
+            "advanced_cascade: INPUT_GUARD takes context, which LLM has used up: put INPUT_GUARD before LLM",
+        ),
+        (
+            lambda: build(AUDIO_IN, USER_TURN, STT),
+            "mine: USER_TURN takes transcript, which only STT gives, after it: put STT before USER_TURN",
+        ),
+        (
+            lambda: BASIC_CASCADE.insert_after(LLM, STT),
+            "basic_cascade: STT occurs 2 times: keep one, or rename the other",
+        ),
+        (
+            lambda: BASIC_CASCADE.without(HEARING),
+            "basic_cascade: has no stage HEARING: it has AUDIO_IN, VAD, STT, USER_TURN, LLM, SENTENCES, TTS, "
+            "AUDIO_OUT, ASSISTANT_TURN",
+        ),
+        (lambda: build(), "mine: has no stages: start it with AUDIO_IN and end it with AUDIO_OUT"),
+        (lambda: Architecture("mine", "x", STT), "mine: stages is no sequence: write stages=(STT,)"),
+        (lambda: build(AUDIO_IN, "STT"), "mine: 'STT' is no stage: make one with Stage(…)"),
+        (
+            lambda: Architecture("My cascade", "x", STAGES),
+            "'My cascade' is no name for an architecture: use small letters, digits and _, as in my_cascade",
+        ),
+        (lambda: Architecture("mine", "", STAGES), "mine: summary is empty: say it in words"),
+        (
+            lambda: Stage("stt\n", "x", None, Port.TEXT),
+            r"'stt\n' is no name for a stage: use capitals, digits and _, as in MY_STT",
+        ),
+        (
+            lambda: Stage("X", "x", "sound", None),
+            "X takes: 'sound' is no port: choose audio, transcript, context, text, cleared text, speech",
+        ),
+        (
+            lambda: Stage("X", "x", None, Port.TEXT, service=True, needs={"magic"}),
+            "X needs: 'magic' is no capability: choose audio_in, text_out, persona_voice, word_timestamps, tools, "
+            "full_duplex",
+        ),
+        (
+            lambda: Stage("X", "x", None, Port.TEXT, needs={Capability.TOOLS}),
+            "X: needs tools of a service but has none: say service=True, or drop needs",
+        ),
+        (
+            lambda: Stage("X", "x", None, None),
+            "X: takes nothing and gives nothing: say which port it reads or writes",
+        ),
+    ],
+)
+def test_refused_in_one_line(edit, message):
+    with pytest.raises(DefinitionError) as error:
+        edit()
+    assert words(error) == message
+
+
+def test_ports_given_as_plain_words_count_like_the_ports_themselves():
+    worded = Stage("MY_GUARD", "mine", "text", "cleared text", service=True, consumes=True)
+    assert worded == MY_GUARD
+    assert worded.clears
+    with pytest.raises(DefinitionError, match="is a guard, but"):
+        build(*BASIC_CASCADE.without(SENTENCES).stages[:5], worded, *BASIC_CASCADE.stages[6:], unguarded="a test")
+
+
+# What may be built
+
+
+@pytest.mark.parametrize("architecture", ALL, ids=lambda a: a.name)
+def test_what_flows_ends_in_the_voice(architecture):
+    takers = [flow.taker for flow in architecture.flows]
+    assert AUDIO_OUT in takers
+    assert {s for s in architecture.stages if s.takes is not None} == set(takers)
+
+
+def test_everything_that_talks_before_the_guard_passes_it():
+    fillers = ADVANCED_CASCADE.insert_after(USER_TURN, FILLER)
+    assert [f.giver for f in fillers.flows if f.taker == SENTENCES] == [FILLER, LLM]
+
+
+def test_listeners_and_linewithout_readers_in_the_call_are_allowed():
+    assert BASIC_CASCADE.without(VAD, SENTENCES, ASSISTANT_TURN)
+    assert SEQUENTIAL_FUSED.insert_after(VAD, STT)  # a transcript for the record
+    assert SEQUENTIAL_FUSED.insert_after(FUSED, Stage("CAPTIONS", "for the screen", "speech", "transcript"))
+
+
+def test_text_that_reaches_the_voice_unguarded_is_still_called_text():
+    (flow,) = (flow for flow in BASIC_CASCADE.flows if flow.taker == TTS)
+    assert (flow.giver, flow.port) == (SENTENCES, Port.TEXT)
+
+
+# Services
+
+
+def test_a_service_must_offer_what_its_stage_needs():
+    offers = {
+        "STT": ("ear", frozenset()),
+        "LLM": ("mind", frozenset({Capability.TEXT_OUT})),
+        "TTS": ("mouth", frozenset({Capability.WORD_TIMESTAMPS, Capability.TOOLS})),
+        "UNUSED": ("other", frozenset()),
+    }
+    BASIC_CASCADE.check_services(offers)
+    with pytest.raises(DefinitionError) as error:
+        BASIC_CASCADE.check_services({**offers, "LLM": ("gemini", frozenset({Capability.AUDIO_IN}))})
+    assert (
+        words(error) == "basic_cascade: LLM needs text_out, and gemini offers audio_in: choose another service for LLM"
+    )
+    with pytest.raises(DefinitionError) as error:
+        BASIC_CASCADE.check_services({**offers, "TTS": ("parrot", frozenset())})
+    assert "TTS needs word_timestamps, and parrot offers nothing of the kind" in words(error)
+    with pytest.raises(DefinitionError) as error:
+        BASIC_CASCADE.check_services({"STT": offers["STT"]})
+    assert (
+        words(error) == "basic_cascade: LLM is filled by nothing: give the stack a service for it, as in "
+        "stack.replace(LLM=Service(…))"
+    )
+
+
+# Editing
+
+
+def test_edits_leave_the_old_and_meet_again():
+    before = pickle.dumps(ADVANCED_CASCADE)
+    shorter = ADVANCED_CASCADE.without(HEARING)
+    assert shorter != ADVANCED_CASCADE
+    again = shorter.insert_after(USER_TURN, HEARING)
+    assert again == ADVANCED_CASCADE
+    assert again is not ADVANCED_CASCADE
+    assert hash(again) == hash(ADVANCED_CASCADE)
+    assert {again, shorter, ADVANCED_CASCADE} == {ADVANCED_CASCADE, shorter}
+    assert pickle.dumps(ADVANCED_CASCADE) == before
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ADVANCED_CASCADE.stages = ()
+
+
+def test_putting_in_a_guard_drops_the_reason_for_having_none():
+    guarded = BASIC_CASCADE.insert_after(SENTENCES, OUTPUT_GUARD)
+    assert guarded.unguarded is None
+    assert BASIC_CASCADE.replace(SENTENCES, MY_GUARD).unguarded is None
+    assert guarded.without(OUTPUT_GUARD, unguarded=BASIC_CASCADE.unguarded) == BASIC_CASCADE
+    with pytest.raises(DefinitionError, match="has passed no guard"):
+        guarded.without(OUTPUT_GUARD)
+
+
+def test_a_reason_of_several_lines_becomes_one():
+    assert BASIC_CASCADE.without(unguarded="for\n  a test ").unguarded == "for a test"
+
+
+def test_lists_and_generators_of_lineare_kept_as_a_tuple():
+    assert Architecture("mine", "x", list(STAGES)) == Architecture("mine", "x", (s for s in STAGES))
+    assert hash(Architecture("mine", "x", list(STAGES))) == hash(Architecture("mine", "x", STAGES))
+
+
+# The registry
+
+
+def test_architectures_are_found_by_name():
+    assert [a.name for a in architectures.ARCHITECTURES] == ["basic_cascade", "advanced_cascade"]
+    assert architectures.get("advanced_cascade") is ADVANCED_CASCADE
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("basic-cascade", "no architecture 'basic-cascade', perhaps basic_cascade: choose one of THEM"),
+        ("ADVANCED", "no architecture 'ADVANCED', perhaps advanced_cascade: choose one of THEM"),
+        ("x\ny", "no architecture 'x\\ny': choose one of THEM"),
+    ],
+)
+def test_an_unknown_architecture_is_one_line(name, message):
+    with pytest.raises(DefinitionError) as error:
+        architectures.get(name)
+    assert words(error) == message.replace("THEM", "basic_cascade, advanced_cascade")
+
+
+# Properties
+
+
+def stages() -> st.SearchStrategy[Stage]:
+    port = st.sampled_from([None, *Port])
+    made = st.builds(
+        lambda name, takes, gives, service, consumes: Stage(
+            name, "made up", takes, Port.AUDIO if takes is gives is None else gives, service, consumes=consumes
+        ),
+        st.sampled_from(["A", "B", "C", *(stage.name for stage in STAGES)]),
+        port,
+        port,
+        st.booleans(),
+        st.booleans(),
+    )
+    near = st.builds(
+        lambda stage, takes, gives, consumes: dataclasses.replace(
+            stage, takes=takes, gives=Port.AUDIO if takes is gives is None else gives, consumes=consumes
+        ),
+        st.sampled_from(STAGES),
+        port,
+        port,
+        st.booleans(),
+    )
+    return st.one_of(st.sampled_from((*STAGES, FILLER, FUSED, AUDIO_LLM, SOURCE, MY_GUARD)), near, made)
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "without", "insert_after"]),
+        st.integers(0, 12),
+        stages(),
+        st.none() | st.just("a test"),
+    ),
+    max_size=6,
+)
+
+
+def edited(architecture: Architecture, edits) -> list[Architecture]:
+    """Every definition that comes out on the way; refused edits are skipped."""
+    made = [architecture]
+    for verb, at, mine, reason in edits:
+        old = made[-1]
+        stage = old.stages[at % len(old.stages)]
+        edit = {
+            "replace": lambda old=old, stage=stage, mine=mine: old.replace(stage, mine),
+            "without": lambda old=old, stage=stage, reason=reason: old.without(stage, unguarded=reason),
+            "insert_after": lambda old=old, stage=stage, mine=mine: old.insert_after(stage, mine),
+        }[verb]
+        before = pickle.dumps(old)
+        new = outcome(edit)
+        assert pickle.dumps(old) == before
+        if isinstance(new, str):
+            assert new.startswith(f"{old.name}: ")
+            assert "\n" not in new
+            continue
+        assert new is not old
+        assert (new == old) == ((new.stages, new.unguarded) == (old.stages, old.unguarded))
+        assert new != old or hash(new) == hash(old)
+        made.append(new)
+    return made
+
+
+def uttered_uncleared(line: tuple[Stage, ...]) -> set[str]:
+    """Sends a word of its own from every stage that makes words down the line; returns who is heard uncleared.
+
+    A voice utters every piece of text that it meets, cleared or not, as a speech service does.
+    """
+    text = (Port.TEXT, Port.CLEARED_TEXT)
+    uttered: set[str] = set()
+    passing: list[tuple[Port, str, bool]] = []  # in which form, who said it, whether a guard has read it
+    for stage in line:
+        met = [word for word in passing if word[0] in (text if stage.takes is Port.CLEARED_TEXT else (stage.takes,))]
+        if stage.consumes or stage.takes is stage.gives:
+            passing = [word for word in passing if word not in met]
+        if stage.gives in text:
+            guard = stage.takes is Port.TEXT and stage.gives is Port.CLEARED_TEXT
+            rewritten = stage.gives is Port.TEXT
+            words_in = met if stage.takes in text else [(None, stage.name, False)]
+            passing += [(stage.gives, who, guard or (cleared and not rewritten)) for _, who, cleared in words_in]
+        if stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
+            uttered |= {who for _, who, cleared in met if not cleared}
+        elif stage.gives is Port.SPEECH and stage.takes is not Port.SPEECH:
+            uttered.add(stage.name)
+    return uttered
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.sampled_from(ALL), EDITS)
+def test_no_edit_lets_uncleared_words_reach_the_voice(architecture, edits):
+    for made in edited(architecture, edits):
+        if made.unguarded is None:
+            assert uttered_uncleared(made.stages) == set()
+        else:
+            assert uttered_uncleared(made.stages) != set()  # a reason is never given for nothing
+
+
+def may_be_built(line: tuple[Stage, ...], unguarded: bool) -> bool:
+    """The rules said once more, of pairs of stages instead of a walk."""
+
+    def ends(between: Stage, port: Port) -> bool:
+        takes = {between.takes}
+        if between.takes is Port.CLEARED_TEXT and unguarded:
+            takes.add(Port.TEXT)
+        return port in takes and (between.consumes or between.gives is between.takes)
+
+    def arrives(i: int, j: int) -> bool:
+        return i < j and not any(ends(between, line[i].gives) for between in line[i + 1 : j])
+
+    def givers(j: int, port: Port) -> list[int]:
+        return [i for i, stage in enumerate(line) if stage.gives is port and arrives(i, j)]
+
+    def accepted(j: int) -> list[Port]:
+        takes = line[j].takes
+        return [takes, Port.TEXT] if takes is Port.CLEARED_TEXT and unguarded else [takes]
+
+    def hears_uncleared(j: int) -> bool:
+        makes_up = line[j].gives is Port.SPEECH and line[j].takes not in (Port.SPEECH, Port.CLEARED_TEXT)
+        return makes_up or (line[j].takes is Port.CLEARED_TEXT and givers(j, Port.TEXT) != [])
+
+    names = [stage.name for stage in line]
+    numbers = range(len(line))
+    guards = [stage for stage in line if (stage.takes, stage.gives) == (Port.TEXT, Port.CLEARED_TEXT)]
+    outs = [i for i in numbers if names[i] == "AUDIO_OUT" and line[i].takes is Port.SPEECH]
+    return (
+        len(set(names)) == len(names)
+        and not (guards and unguarded)
+        and all(guard.consumes and (guard.service or guard.name == "OUTPUT_GUARD") for guard in guards)
+        and all(
+            stage in guards or stage.takes is Port.CLEARED_TEXT for stage in line if stage.gives is Port.CLEARED_TEXT
+        )
+        and all(any(givers(j, port) for port in accepted(j)) for j in numbers if line[j].takes is not None)
+        and (unguarded or not any(hears_uncleared(j) for j in numbers))
+        and all(
+            any(line[i].gives in accepted(j) and arrives(i, j) for j in numbers)
+            for i in numbers
+            if line[i].gives in (Port.TEXT, Port.CLEARED_TEXT)
+        )
+        and len(outs) == 1
+        and all(i < outs[0] for i in numbers if line[i].gives is Port.SPEECH)
+        and all(i > outs[0] for i in numbers if names[i] == "ASSISTANT_TURN")
+    )
+
+
+LINES = st.one_of(
+    st.lists(stages(), min_size=1, max_size=8).map(tuple),
+    st.lists(st.sampled_from(STAGES), min_size=1, max_size=13, unique=True).map(
+        lambda picked: tuple(sorted(picked, key=STAGES.index))
+    ),
+    st.tuples(st.sampled_from(ALL), st.integers(0, 13), stages(), st.integers(0, 2)).map(
+        lambda t: (*t[0].stages[: t[1]], t[2], *t[0].stages[t[1] + t[3] :])
+    ),
+)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(LINES, st.booleans())
+@example(STAGES, False)
+@example(BASIC_CASCADE.stages, True)
+@example(SEQUENTIAL_FUSED.stages, True)
+@example((AUDIO_IN, AUDIO_LLM, OUTPUT_GUARD, dataclasses.replace(TTS, gives=Port.TEXT), TTS, AUDIO_OUT), False)
+def test_built_exactly_when_the_rules_allow(line, unguarded):
+    made = outcome(lambda: build(*line, unguarded="a test" if unguarded else None))
+    assert isinstance(made, Architecture) == may_be_built(line, unguarded)
