@@ -94,5 +94,15 @@ class Stack:
             DefinitionError, StackError: As `check`.
         """
         self.check(architecture)
-        loads = (self.services[stage.name].load for stage in architecture.services)
+        loads = [self.services[stage.name].load for stage in architecture.services]
+        if any(stage.name == "USER_TURN" for stage in architecture.stages):
+            loads.append(_load_turn_model)
         await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
+
+
+def _load_turn_model(progress: Progress) -> None:
+    from processors.turns.strategy import smart_turn
+
+    progress("turn taking", 0.0)
+    smart_turn()
+    progress("turn taking", 1.0)

@@ -7,10 +7,8 @@ changes of the others before they become a waveform.
 
 import json
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +21,6 @@ from hibari.g2p import G2P
 from numpy.typing import NDArray
 from scipy import fft
 
-from processors.embedded.weights import locate
 from processors.speaking.spoken import Spoken, spoken
 
 SAMPLE_RATE = 24_000
@@ -215,25 +212,6 @@ class Synthesiser:
             spans.append((len(phonemes), len(phonemes) + len(said)))
             phonemes += said
         return phonemes, spans
-
-
-@cache
-def _shared(model: Path) -> Synthesiser:
-    return Synthesiser(model)
-
-
-_loading = threading.Lock()
-
-
-def shared_synthesiser() -> Synthesiser:
-    """The synthesiser that all sessions of this process use, loaded by the first call.
-
-    Raises:
-        WeightsError: if the voice is missing or its hash is wrong.
-    """
-    with _loading:
-        locate("hibari-g2p")
-        return _shared(locate("hibari-heart"))
 
 
 def _with_durations(graph: bytes) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 16000
-LEAD_SECS = 0.3
+LEAD_SECS = 0.5
 """Audio kept from before the VAD's first voiced window: soft consonants begin earlier."""
 
 LONGEST_SECS = 24.0

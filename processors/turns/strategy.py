@@ -159,7 +159,7 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
 
     async def _run_model(self, silence: float) -> None:
         samples = np.frombuffer(bytes(self._audio), np.int16).astype(np.float32) / 32768
-        probability = await asyncio.to_thread(smart_turn().probability, samples, silence)
+        probability = await asyncio.to_thread(lambda: smart_turn().probability(samples, silence))
         self._verdict = None
         self._probability = probability
         await self._reconsider()

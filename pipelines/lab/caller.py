@@ -1,0 +1,219 @@
+"""Someone who calls: speaks recordings to a pipeline at real-time pace and keeps what is said and heard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    ErrorFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    LLMFullResponseEndFrame,
+    TranscriptionFrame,
+    TTSTextFrame,
+    UserStoppedSpeakingFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.transports.base_transport import BaseTransport
+from pipecat.workers.runner import WorkerRunner
+
+from pipelines.lab.acoustics import first_audible, speech_end
+from pipelines.lab.latency import LatencyObserver, TurnMarks
+from processors.transports.memory import MemoryTransport
+
+RATE = 16000
+OUTPUT_RATE = 24000
+CHUNK_SECS = 0.02
+
+MakeWorker = Callable[[BaseTransport, Sequence[BaseObserver]], PipelineWorker]
+
+
+@dataclass
+class Turn:
+    """One thing said by the caller and what came of it. Times are seconds on the event loop's clock."""
+
+    started: float
+    speech_end: float
+    transcript: str = ""
+    answer: str = ""
+    marks: TurnMarks = field(default_factory=TurnMarks)
+    ended_early: int = 0
+    spoken_over: bool = False
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer was heard after the caller had finished."""
+        return "heard" in self.marks.at
+
+
+class _Watch(BaseObserver):
+    """Collects the words of both sides and the moments the harness waits for."""
+
+    def __init__(self) -> None:
+        super().__init__(observe_every_push=False)
+        self.turn: Turn | None = None
+        self.quiet = asyncio.Event()
+        self.generating_ended = 0
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        frame: Frame = data.frame
+        turn = self.turn
+        if turn is None:
+            return
+        if isinstance(frame, ErrorFrame):
+            turn.errors.append(frame.error)
+        elif isinstance(frame, InterimTranscriptionFrame):
+            return
+        elif isinstance(frame, TranscriptionFrame):
+            turn.transcript = f"{turn.transcript} {frame.text}".strip()
+        elif isinstance(frame, TTSTextFrame):
+            turn.answer = f"{turn.answer} {frame.text}".strip()
+        elif isinstance(frame, UserStoppedSpeakingFrame):
+            if asyncio.get_running_loop().time() < turn.speech_end and data.direction.name == "DOWNSTREAM":
+                turn.ended_early += 1
+        elif isinstance(frame, LLMFullResponseEndFrame):
+            self.generating_ended += 1
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self.quiet.set()
+
+
+class Caller:
+    """Speaks to a pipeline. Use `calling(make_worker)`.
+
+    `heard` holds all that the pipeline has played, with the times at which its pieces were heard.
+    """
+
+    def __init__(self, transport: MemoryTransport, watch: _Watch, latency: LatencyObserver) -> None:
+        self._transport = transport
+        self._watch = watch
+        self._latency = latency
+        self._queue: asyncio.Queue[NDArray[np.int16]] = asyncio.Queue()
+        self.heard: list[tuple[float, bytes]] = []
+
+    def listen(self, pcm: bytes, at: float) -> None:
+        """Take a piece of what the pipeline plays."""
+        self.heard.append((at, pcm))
+
+    async def feed(self) -> None:
+        """Send the microphone's audio in real time: what is being said, silence otherwise."""
+        loop = asyncio.get_running_loop()
+        chunk = round(RATE * CHUNK_SECS)
+        silence = np.zeros(chunk, np.int16)
+        speaking: NDArray[np.int16] = silence[:0]
+        due = loop.time()
+        while True:
+            if not len(speaking) and not self._queue.empty():
+                speaking = self._queue.get_nowait()
+            piece, speaking = speaking[:chunk], speaking[chunk:]
+            if len(piece) < chunk:
+                piece = np.concatenate([piece, silence[len(piece) :]])
+            due += CHUNK_SECS
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            await self._transport.hear(piece.tobytes())
+
+    async def say(self, samples: NDArray[np.float32], *, patience: float = 8.0) -> Turn:
+        """Speak, wait for the answer and hear it out.
+
+        Args:
+            samples: Mono at 16 kHz in [-1, 1].
+            patience: Seconds to wait for an answer after the end of speech.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time() + CHUNK_SECS
+        turn = Turn(started, started + speech_end(samples, RATE))
+        self._watch.turn = turn
+        self._watch.quiet.clear()
+        self.heard.clear()
+        self._queue.put_nowait((np.clip(samples, -1, 1) * 32767).astype(np.int16))
+        await asyncio.sleep(max(0.0, started + len(samples) / RATE - loop.time()))
+        deadline = turn.speech_end + patience
+        while loop.time() < deadline and self._first_heard_after(turn.speech_end) is None:
+            await asyncio.sleep(CHUNK_SECS)
+        heard = self._first_heard_after(turn.speech_end)
+        turn.spoken_over = self._audible_between(turn.started, turn.speech_end)
+        if heard is not None:
+            await self._hear_out()
+            if self._latency.turns:
+                turn.marks = self._latency.turns[-1]
+            turn.marks.speech_end = turn.speech_end
+            turn.marks.at["heard"] = heard
+        return turn
+
+    async def _hear_out(self, longest: float = 30.0) -> None:
+        """Wait until the answer has been played."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + longest
+        while loop.time() < until:
+            last = self.heard[-1][0] if self.heard else 0.0
+            if self._watch.quiet.is_set() and loop.time() - last > 0.3:
+                return
+            await asyncio.sleep(CHUNK_SECS)
+
+    def _first_heard_after(self, moment: float) -> float | None:
+        """When the first audible sample after a moment was heard that was not the end of something begun before."""
+        quiet_since = True
+        for at, pcm in self.heard:
+            samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+            index = first_audible(samples)
+            if index is None:
+                quiet_since = True
+            elif at + index / OUTPUT_RATE < moment:
+                quiet_since = False
+            elif quiet_since:
+                return at + index / OUTPUT_RATE
+        return None
+
+    def _audible_between(self, begin: float, end: float) -> bool:
+        return any(
+            begin <= at < end and first_audible(np.frombuffer(pcm, np.int16).astype(np.float32) / 32768) is not None
+            for at, pcm in self.heard
+        )
+
+    def answer_audio(self) -> NDArray[np.float32]:
+        """What was heard since the last `say`, at 24 kHz, with the pauses between pieces."""
+        if not self.heard:
+            return np.zeros(0, np.float32)
+        begin = self.heard[0][0]
+        length = round((self.heard[-1][0] - begin) * OUTPUT_RATE) + len(self.heard[-1][1]) // 2
+        audio = np.zeros(length, np.float32)
+        for at, pcm in self.heard:
+            samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+            start = round((at - begin) * OUTPUT_RATE)
+            audio[start : start + len(samples)] = samples[: length - start]
+        return audio
+
+
+@asynccontextmanager
+async def calling(make_worker: MakeWorker) -> AsyncIterator[Caller]:
+    """Start a pipeline on an in-memory transport and hang up at the end.
+
+    Args:
+        make_worker: Builds the worker from a transport and observers, as
+            `lambda transport, observers: assemble(BASIC_CASCADE, EMBEDDED, transport, observers=observers)`.
+    """
+    caller: Caller
+    transport = MemoryTransport(lambda pcm, at: caller.listen(pcm, at), input_rate=RATE, output_rate=OUTPUT_RATE)
+    watch, latency = _Watch(), LatencyObserver()
+    caller = Caller(transport, watch, latency)
+    worker = make_worker(transport, [watch, latency])
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    feeding: asyncio.Task[None] | None = None
+    try:
+        await transport.ready()
+        feeding = asyncio.create_task(caller.feed())
+        yield caller
+    finally:
+        if feeding:
+            feeding.cancel()
+        await worker.cancel()
+        await asyncio.gather(running, return_exceptions=True)
