@@ -106,6 +106,7 @@ def assemble(
     from pipecat.pipeline.worker import PipelineParams, PipelineWorker
     from pipecat.processors.aggregators.llm_context import LLMContext
     from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
+    from pipecat.processors.frameworks.rtvi import RTVIObserverParams
 
     from processors.turns.strategy import turn_strategies
 
@@ -127,5 +128,7 @@ def assemble(
             enable_usage_metrics=True,
         ),
         observers=list(observers),
+        # What the LLM said before any guard, and the whole context, are not for clients.
+        rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,
     )

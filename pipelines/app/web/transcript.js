@@ -1,0 +1,209 @@
+// What is said, turn by turn: made of RTVI messages, shown as a list.
+
+/** Keeps and shows the turns. `announce` is told what is final. */
+export class Transcript {
+  #list;
+  #announce;
+  #turns = [];
+  #agentSpeaking = false;
+  #latency = null;
+  #slowest = 1000;
+
+  constructor(list, announce) {
+    this.#list = list;
+    this.#announce = announce;
+  }
+
+  get empty() {
+    return this.#turns.length === 0;
+  }
+
+  get agentSpeaking() {
+    return this.#agentSpeaking;
+  }
+
+  /** Take in an RTVI message. Others than the ones that matter here are ignored. */
+  take({ type, data }) {
+    if (type === "user-input") this.#heardCaller(data);
+    else if (type === "bot-output") this.#spoke(data);
+    else if (type === "bot-started-speaking") this.#agentStarted();
+    else if (type === "bot-stopped-speaking") this.#agentStopped();
+    else if (type === "bot-interrupted") this.#interrupted();
+    else if (type === "server-message" && data?.type === "latency") this.#took(data);
+  }
+
+  /** End what is under way: the call is over. */
+  close() {
+    this.#interrupted();
+    this.#agentSpeaking = false;
+    this.#latency = null;
+    this.#settleCaller();
+    for (const turn of this.#turns) turn.closed = true;
+  }
+
+  /** A line between turns. */
+  note(text) {
+    const element = make("li", "note", text);
+    this.#turns.push({ who: "note", element });
+    this.#list.append(element);
+    this.#scroll();
+  }
+
+  #heardCaller({ text, final }) {
+    const words = text.trim();
+    let turn = this.#turns.at(-1);
+    if (turn?.who === "agent" && !turn.heard) {
+      // An answer of which nothing was heard: the caller went on.
+      this.#remove(turn);
+      turn = this.#turns.at(-1);
+    }
+    if (turn?.who !== "caller" || turn.closed) {
+      if (!words) return;
+      turn = this.#add("caller", "You");
+      turn.final = "";
+    }
+    if (final) turn.final = `${turn.final} ${words}`.trim();
+    turn.interim = final ? "" : words;
+    this.#show(turn, turn.final, turn.interim);
+    if (final && words) this.#announce(`You: ${words}`);
+  }
+
+  #settleCaller() {
+    const turn = this.#turns.findLast(({ who }) => who === "caller");
+    if (!turn?.interim) return;
+    turn.interim = "";
+    if (turn.final) this.#show(turn, turn.final, "");
+    else this.#remove(turn);
+  }
+
+  #spoke({ text, segment_id: id, will_be_spoken: spoken, spoken_status: status, spoken_progress: progress }) {
+    if (this.#turns.some((turn) => turn.closed && turn.segments?.has(id))) return;
+    const turn = this.#answer();
+    const said = !spoken || status === "completed" ? text : (progress?.accumulated_text ?? "");
+    turn.segments.set(id, said.trim());
+    const heard = [...turn.segments.values()].filter(Boolean).join(" ");
+    if (heard === turn.heard) return;
+    turn.heard = heard;
+    this.#show(turn, heard, "");
+  }
+
+  #answer() {
+    const last = this.#turns.at(-1);
+    if (last?.who === "agent" && !last.closed) return last;
+    const turn = this.#add("agent", this.agentName);
+    turn.segments = new Map();
+    turn.heard = "";
+    turn.announced = 0;
+    turn.element.hidden = true;
+    if (this.#latency) this.#time(turn, this.#latency);
+    this.#latency = null;
+    return turn;
+  }
+
+  #agentStarted() {
+    this.#agentSpeaking = true;
+    this.#settleCaller();
+  }
+
+  #agentStopped() {
+    this.#agentSpeaking = false;
+    this.#announceAnswer(this.#turns.at(-1));
+  }
+
+  #announceAnswer(turn) {
+    if (turn?.who !== "agent" || turn.heard.length <= turn.announced) return;
+    const words = turn.heard.slice(turn.announced).trim();
+    turn.announced = turn.heard.length;
+    this.#announce(`${this.agentName}: ${words}${turn.interrupted ? " (interrupted)" : ""}`);
+  }
+
+  #interrupted() {
+    const turn = this.#turns.findLast(({ who }) => who === "agent");
+    if (!turn || turn.closed) return;
+    turn.closed = true;
+    if (!turn.heard) {
+      this.#remove(turn);
+    } else if (this.#agentSpeaking) {
+      turn.interrupted = true;
+      turn.element.classList.add("interrupted");
+      turn.text.append(make("span", "cut", " interrupted"));
+    }
+    this.#announceAnswer(turn);
+  }
+
+  #took(latency) {
+    const { total_ms: total, parts } = latency;
+    if (!(total >= 0) || !Array.isArray(parts)) return;
+    const turn = this.#turns.at(-1);
+    if (turn?.who === "agent" && !turn.closed && !turn.timed) this.#time(turn, latency);
+    else this.#latency = latency;
+  }
+
+  #time(turn, { total_ms: total, parts }) {
+    turn.timed = true;
+    this.#slowest = Math.max(this.#slowest, total);
+    this.#list.querySelectorAll("details[open]").forEach((details) => (details.open = false));
+    const details = make("details", "latency");
+    details.open = true;
+    details.dataset.total = total;
+    const summary = make("summary");
+    const bar = make("span", "bar");
+    bar.setAttribute("aria-hidden", "true");
+    const list = make("ul");
+    parts.forEach(({ name, ms }, n) => {
+      const segment = make("span", `part part-${n % 8}`);
+      segment.style.flexGrow = Math.max(ms, 0);
+      bar.append(segment);
+      const item = make("li");
+      item.append(make("span", `swatch part-${n % 8}`), `${name} `, make("b", "", `${Math.round(ms)} ms`));
+      list.append(item);
+    });
+    summary.append(make("span", "total", `answered after ${(total / 1000).toFixed(2)} s`), bar);
+    details.append(summary, list);
+    turn.element.append(details);
+    this.#scale();
+    this.#scroll();
+  }
+
+  // All bars on one scale, so that a slow turn looks slow.
+  #scale() {
+    for (const details of this.#list.querySelectorAll("details.latency")) {
+      details.querySelector(".bar").style.width = `${(100 * details.dataset.total) / this.#slowest}%`;
+    }
+  }
+
+  #add(who, name) {
+    const element = make("li", who);
+    const text = make("p", "text");
+    element.append(make("span", "who", name), text);
+    const turn = { who, element, text, closed: false };
+    this.#turns.push(turn);
+    this.#list.append(element);
+    return turn;
+  }
+
+  #remove(turn) {
+    turn.element.remove();
+    this.#turns = this.#turns.filter((other) => other !== turn);
+  }
+
+  #show(turn, final, interim) {
+    turn.element.hidden = !final && !interim;
+    turn.text.replaceChildren(final);
+    if (interim) turn.text.append(final ? " " : "", make("span", "interim", interim));
+    this.#scroll();
+  }
+
+  #scroll() {
+    const view = this.#list.parentElement;
+    const away = view.scrollHeight - view.scrollTop - view.clientHeight;
+    if (away < 240) view.scrollTop = view.scrollHeight;
+  }
+}
+
+function make(tag, className = "", text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.textContent = text;
+  return element;
+}

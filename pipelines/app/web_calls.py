@@ -1,0 +1,209 @@
+"""Calls from browsers: each is a WebRTC connection with a worker of its own, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import aioice.ice
+from loguru import logger
+from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
+from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
+from pipecat.workers.runner import WorkerRunner
+
+from pipelines.app.web_gate import is_loopback
+
+PATIENCE_SECS = 10
+"""How long a page may be out of reach before its call is given up."""
+
+LARGEST_MESSAGE = 16 * 1024
+"""Characters of a data channel message that are worth parsing. The page's own have at most some hundred."""
+
+Build = Callable[[SmallWebRTCTransport], PipelineWorker]
+
+
+class BadOfferError(ValueError):
+    """An offer that no call can be made of. The message is one line."""
+
+
+class BusyError(RuntimeError):
+    """All lines are taken. The message is one line."""
+
+
+@contextmanager
+def media_on(host: str) -> Iterator[None]:
+    """Have calls listen for audio where the web server listens.
+
+    Without it they would listen on every address of the machine but loopback, and find none at all on a machine
+    that is off line.
+    """
+    anywhere = aioice.ice.get_host_addresses
+
+    def addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return ["127.0.0.1"] if is_loopback(host) else ["127.0.0.1", *anywhere(use_ipv4, use_ipv6)]
+
+    aioice.ice.get_host_addresses = addresses
+    try:
+        yield
+    finally:
+        aioice.ice.get_host_addresses = anywhere
+
+
+def is_for_us(message: object) -> bool:
+    """Whether a data channel message is one that the page sends: a keep-alive, or RTVI's `client-ready`.
+
+    The rest of RTVI's client messages (texts, files, audio, tool results) would enter the pipeline beside the
+    caller's voice.
+    """
+    if not isinstance(message, str) or len(message) > LARGEST_MESSAGE:
+        return False
+    if message.startswith("ping"):
+        return True
+    try:
+        parsed = json.loads(message)
+    except (ValueError, RecursionError):
+        return False
+    return (
+        isinstance(parsed, dict)
+        and parsed.get("label") == "rtvi-ai"
+        and parsed.get("type") == "client-ready"
+        and isinstance(parsed.get("id"), str)
+        and isinstance(parsed.get("data", {}), dict)
+    )
+
+
+def listen_for_us_only(connection: SmallWebRTCConnection) -> None:
+    """Let only messages that `is_for_us` through to Pipecat, which logs others with all they contain."""
+
+    @connection.pc.on("datachannel")
+    def narrow(channel: Any) -> None:
+        handlers = channel.listeners("message")
+        channel.remove_all_listeners("message")
+        warned = False
+
+        @channel.on("message")  # type: ignore[untyped-decorator]
+        async def pass_on(message: object) -> None:
+            nonlocal warned
+            if is_for_us(message):
+                for handler in handlers:
+                    await handler(message)
+            elif not warned:
+                warned = True
+                logger.warning("a page sends messages that make no sense here: ignoring them")
+
+
+class Calls:
+    """The conversations that are going on.
+
+    Args:
+        build: Makes the worker for a transport.
+        host: The name or address that the web server listens on.
+        limit: How many calls at a time.
+        greeting: What is said to a caller on arrival; empty to wait for the caller.
+    """
+
+    def __init__(self, build: Build, *, host: str, limit: int, greeting: str = "") -> None:
+        self._build = build
+        self._media = ExitStack()
+        self._media.enter_context(media_on(host))
+        self._limit = limit
+        self._greeting = greeting
+        self._workers: dict[SmallWebRTCConnection, PipelineWorker | None] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+
+    @property
+    def workers(self) -> tuple[PipelineWorker, ...]:
+        """The workers of the calls that are going on."""
+        return tuple(worker for worker in self._workers.values() if worker is not None)
+
+    async def answer(self, sdp: str) -> dict[str, str]:
+        """Take a call.
+
+        Args:
+            sdp: A browser's offer, with an audio line.
+
+        Returns:
+            The answer for the browser: `sdp`, `type` and `pc_id`.
+
+        Raises:
+            BusyError: If all lines are taken.
+            BadOfferError: If the offer is not one for a voice call.
+        """
+        if len(self._workers) >= self._limit:
+            raise BusyError(
+                f"all {self._limit} lines are taken: hang up in another tab or window, or try again in a moment"
+            )
+        connection = SmallWebRTCConnection()
+        self._workers[connection] = None
+        try:
+            listen_for_us_only(connection)
+            await _initialize(connection, sdp)
+            transport = SmallWebRTCTransport(connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True))
+            worker = self._build(transport)
+        except BaseException:
+            del self._workers[connection]
+            await connection.disconnect()  # type: ignore[no-untyped-call]
+            raise
+        self._workers[connection] = worker
+        run = asyncio.create_task(self._run(connection, transport, worker))
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+        answer: dict[str, str] = connection.get_answer()  # type: ignore[no-untyped-call]
+        return answer
+
+    async def _run(
+        self, connection: SmallWebRTCConnection, transport: SmallWebRTCTransport, worker: PipelineWorker
+    ) -> None:
+        runner = WorkerRunner(handle_sigint=False)
+
+        @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
+        async def hang_up(transport: SmallWebRTCTransport, connection: SmallWebRTCConnection) -> None:
+            await runner.cancel("the page is gone")
+
+        @worker.rtvi.event_handler("on_client_ready")  # type: ignore[untyped-decorator]
+        async def greet(rtvi: object) -> None:
+            if self._greeting:
+                await worker.queue_frame(TTSSpeakFrame(self._greeting))
+
+        watch = asyncio.create_task(_watch(connection, runner))
+        try:
+            await runner.add_workers(worker)
+            await runner.run()
+        finally:
+            watch.cancel()
+            del self._workers[connection]
+            await connection.disconnect()  # type: ignore[no-untyped-call]
+            logger.info(f"a call ended, {len(self._workers)} going on")
+
+    async def close(self) -> None:
+        """End all calls and wait until they have. None can be taken afterwards."""
+        self._limit = 0
+        for run in self._runs:
+            run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
+        self._media.close()
+
+
+async def _initialize(connection: SmallWebRTCConnection, sdp: str) -> None:
+    try:
+        await connection.initialize(sdp=sdp, type="offer")
+    except Exception as error:
+        # What aiortc raises for a malformed offer ranges from ValueError to AssertionError and KeyError.
+        raise BadOfferError("that is not an offer for a WebRTC call") from error
+    transceivers = connection.pc.getTransceivers()
+    if not transceivers or transceivers[0].kind != "audio":
+        raise BadOfferError("the offer has no audio line")
+
+
+async def _watch(connection: SmallWebRTCConnection, runner: WorkerRunner) -> None:
+    missed = 0
+    while missed < PATIENCE_SECS:
+        await asyncio.sleep(1)
+        missed = 0 if connection.is_connected() else missed + 1
+    await runner.cancel("the page is out of reach")

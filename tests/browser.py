@@ -1,0 +1,82 @@
+"""Headless Chromium with a fake microphone, and the page's server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from pipelines.app.server import Talk, serve
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: .ci/install-browser installs it")
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-domain-reliability",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+)
+FAKE_MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
+
+@asynccontextmanager
+async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> AsyncIterator[Browser]:
+    """A browser.
+
+    Args:
+        microphone: What is said into it, once; Chromium's beeps if none is given.
+        refuse: Whether the microphone is refused.
+    """
+    flags = [*FLAGS, *(FAKE_MICROPHONE[1:] if refuse else FAKE_MICROPHONE)]
+    if refuse:
+        flags.append("--deny-permission-prompts")
+    if microphone is not None:
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def serving(talk: Talk, port: int = 0) -> AsyncIterator[str]:
+    """Serve `talk` meanwhile.
+
+    Args:
+        talk: Whom the page talks to.
+        port: 0 for any that is free.
+
+    Yields:
+        The page's address.
+    """
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve(talk, port=port, on_listening=url.set_result))
+    await asyncio.wait((server, url), return_when=asyncio.FIRST_COMPLETED)
+    if server.done():
+        server.result()
+    try:
+        yield await url
+    finally:
+        server.cancel()
+        await asyncio.wait((server,))
+
+
+async def start_talking(page: Page) -> None:
+    """Press the microphone and wait until the call is up."""
+    await page.get_by_role("button", name="Start talking").click()
+    await page.wait_for_selector('body[data-phase="talking"]')
