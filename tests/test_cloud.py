@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import scripted_deepgram as deep
+from loopback import scripted_elevenlabs as eleven
+from loopback import tls
 from loopback.clock import run_fast
-from loopback.pipeline import bench
+from loopback.pipeline import Bench, bench, event
 from loopback.scripted_anthropic import CallsTool, Ignores, Refuses, Says, ScriptedAnthropic
+from loopback.scripted_deepgram import ScriptedDeepgram
+from loopback.scripted_elevenlabs import ScriptedElevenLabs
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     ErrorFrame,
+    Frame,
     FunctionCallResultFrame,
+    InputAudioRawFrame,
+    InterimTranscriptionFrame,
+    InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
     LLMTextFrame,
     MetricsFrame,
+    OutputAudioRawFrame,
+    TranscriptionFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.metrics.metrics import LLMUsageMetricsData
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from pipelines.personas import Persona
-from pipelines.stacks import Session, cloud
+from pipelines.stacks import Service, Session, StackError, cloud
 
 PERSONA = Persona(name="Test", instructions="You are a test.", greeting="Hello.")
 
@@ -38,6 +58,11 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(text: str, **context: Any) -> LLMContextFrame:
     return LLMContextFrame(LLMContext([{"role": "user", "content": text}], **context))
+
+
+def microphone(seconds: float) -> list[Frame]:
+    """Silence at 16 kHz in 20 ms chunks: to a scripted recogniser all audio sounds alike."""
+    return [InputAudioRawFrame(bytes(640), 16000, 1) for _ in range(round(seconds * 50))]
 
 
 def said(frames: list[LLMTextFrame]) -> str:
@@ -165,3 +190,296 @@ class TestAnthropic:
             await board.send(asked("Hello?"))
             await board.wait(LLMFullResponseEndFrame)
             assert len(board.errors) == 1
+
+
+VOICES = eleven.Lists({cloud.ELEVENLABS_VOICE: "Sarah", "voice-2": "Otto"})
+OTTO = Persona(
+    name="Otto",
+    instructions="You are Otto.",
+    voices={"elevenlabs": {"voice": "voice-2", "stability": 0.4, "speed": 1.1}},
+)
+
+
+@pytest.fixture
+def localhost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    context, certificate = tls.localhost(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    return context
+
+
+def quiet(what: str, done: float) -> None:
+    """A progress display for nobody."""
+
+
+async def loaded(service: Service) -> Service:
+    assert service.load is not None
+    await asyncio.to_thread(service.load, quiet)
+    return service
+
+
+def answer(*sentences: str) -> list[Frame]:
+    pieces = [AggregatedTextFrame(sentence, TextType.SENTENCE) for sentence in sentences]
+    return [LLMFullResponseStartFrame(), *pieces, LLMFullResponseEndFrame()]
+
+
+def heard(board: Bench) -> str:
+    return " ".join(frame.text for frame in board.all(TTSTextFrame))
+
+
+class TestElevenLabsSpeech:
+    async def test_speaks_an_answer_in_the_personas_voice_with_word_times(self, localhost: ssl.SSLContext) -> None:
+        script = [VOICES, eleven.Speaks("It is noon.", 0.8), eleven.Speaks("Lunch is ready.", 1.05)]
+        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+            service = await loaded(cloud.elevenlabs_tts(base_url=server.url))
+            async with bench(service.build(Session(OTTO, LLMContext()))) as board:
+                await board.send(*answer("It is noon.", "Lunch is ready."))
+                await board.wait(TTSStoppedFrame)
+                assert board.seconds_of_audio() == pytest.approx(1.85)
+                assert {frame.sample_rate for frame in board.all(OutputAudioRawFrame)} == {24000}
+                assert heard(board) == "It is noon. Lunch is ready."
+                start = board.all(TTSTextFrame)[0].pts
+                lunch = next(frame for frame in board.all(TTSTextFrame) if frame.text == "Lunch")
+                assert start is not None
+                assert lunch.pts is not None
+                assert (lunch.pts - start) / 1e9 == pytest.approx(0.8, abs=0.1)
+                assert board.errors == []
+        [listing] = server.to("voices")
+        assert listing.headers["xi-api-key"] == "elevenlabs-key"
+        [line] = server.to("text-to-speech")
+        assert line.path == "/v1/text-to-speech/voice-2/multi-stream-input"
+        assert line.headers["xi-api-key"] == "elevenlabs-key"
+        assert line.query["model_id"] == cloud.ELEVENLABS_TTS_MODEL
+        assert line.query["output_format"] == "pcm_24000"
+        opening, first, second, flush, close, goodbye = line.messages
+        assert opening["voice_settings"] == {"stability": 0.4, "speed": 1.1}
+        assert (first["text"].strip(), second["text"].strip()) == ("It is noon.", "Lunch is ready.")
+        assert flush["flush"]
+        assert close["close_context"]
+        assert len({message["context_id"] for message in line.messages[:-1]}) == 1
+        assert goodbye == {"close_socket": True}
+
+    async def test_an_interruption_closes_the_context_and_the_next_answer_is_spoken(
+        self, localhost: ssl.SSLContext
+    ) -> None:
+        script = [eleven.Speaks("It is a long story.", 3.0, until=0.5, then="hold"), eleven.Speaks("Sorry.", 0.4)]
+        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+            service = cloud.elevenlabs_tts(base_url=server.url)
+            async with bench(service.build(Session(OTTO, LLMContext()))) as board:
+                await board.send(*answer("It is a long story.")[:-1])
+                await board.until(lambda: board.seconds_of_audio() >= 0.49)
+                await board.send(InterruptionFrame())
+                await board.wait(InterruptionFrame)
+                await board.send(*answer("Sorry."))
+                await board.wait(TTSStoppedFrame)
+                assert heard(board).endswith("Sorry.")
+                assert "story" not in heard(board)
+                assert board.errors == []
+        [line] = server.to("text-to-speech")
+        closed = [message["context_id"] for message in line.messages if message.get("close_context")]
+        assert len(set(closed)) == 2
+
+    @pytest.mark.parametrize("then", ["drop", "close"])
+    async def test_a_line_that_breaks_in_mid_sentence_is_an_error_and_the_next_answer_is_spoken(
+        self, localhost: ssl.SSLContext, then: str
+    ) -> None:
+        script = [eleven.Speaks("It is a long story.", 3.0, until=0.5, then=then), eleven.Speaks("Sorry.", 0.4)]
+        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+            tts = cloud.elevenlabs_tts(base_url=server.url).build(Session(OTTO, LLMContext()))
+            async with bench(tts) as board:
+                reconnected = event(tts, "on_connected")
+                await board.send(*answer("It is a long story."))
+                error = await board.wait(ErrorFrame)
+                assert error.category is ErrorCategory.CONNECTIVITY
+                assert "elevenlabs-key" not in error.error
+                await reconnected.wait()
+                await board.send(*answer("Sorry."))
+                await board.wait(TTSStoppedFrame)
+                assert heard(board).endswith("Sorry.")
+                assert len(board.errors) == 1
+
+    async def test_a_refused_key_is_an_error_not_a_crash(self, localhost: ssl.SSLContext) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=localhost) as server:
+            service = cloud.elevenlabs_tts(base_url=server.url)
+            async with bench(service.build(Session(OTTO, LLMContext()))) as board:
+                error = await board.wait(ErrorFrame)
+                assert error.category is ErrorCategory.AUTHENTICATION
+                await board.send(*answer("Hello."))
+                await board.wait(LLMFullResponseEndFrame)
+
+
+class TestElevenLabsVoices:
+    async def test_all_pages_are_listed_once(self) -> None:
+        pages = [eleven.Lists({"a": "Ann"}, more=True), eleven.Lists({"b": "Bob"})]
+        async with ScriptedElevenLabs(*pages) as server:
+            voices = cloud.Voices(server.url)
+            await asyncio.to_thread(voices.fetch)
+            await asyncio.to_thread(voices.fetch)
+            assert voices.names == {"a": "Ann", "b": "Bob"}
+        first, second = server.to("voices")
+        assert first.query == {"page_size": "100"}
+        assert second.query == {"page_size": "100", "next_page_token": "next"}
+
+    async def test_a_persona_whose_voice_is_missing_is_refused_in_one_line(self) -> None:
+        async with ScriptedElevenLabs(eleven.Lists({"a": "Ann", "b": "Bob"})) as server:
+            service = await loaded(cloud.elevenlabs_tts(base_url=server.url))
+            with pytest.raises(
+                StackError, match=r"no voice voice-2 .*\(Otto\).* Ann a, Bob b; set voices.elev"
+            ) as info:
+                service.build(Session(OTTO, LLMContext()))
+            assert "\n" not in str(info.value)
+
+    async def test_a_refused_key_stops_the_load_in_one_line(self) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key")) as server:
+            with pytest.raises(StackError, match="refuses ELEVENLABS_API_KEY: set one") as info:
+                await loaded(cloud.elevenlabs_tts(base_url=server.url))
+            assert "elevenlabs-key" not in str(info.value)
+
+    async def test_a_key_that_may_speak_but_not_list_goes_on_unchecked(self) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "missing_permissions")) as server:
+            service = await loaded(cloud.elevenlabs_tts(base_url=server.url))
+            service.build(Session(OTTO, LLMContext()))
+
+    async def test_a_server_that_fails_stops_the_load_in_one_line(self) -> None:
+        failing = [eleven.Refuses(400, "broken")]
+        async with ScriptedElevenLabs(*failing) as server:
+            with pytest.raises(StackError, match="answers 400"):
+                await loaded(cloud.elevenlabs_tts(base_url=server.url))
+
+    async def test_no_network_stops_the_load_in_one_line(self) -> None:
+        with pytest.raises(StackError, match=r"cannot be reached at http://localhost:9 .* check the network"):
+            await loaded(cloud.elevenlabs_tts(base_url="http://localhost:9"))
+
+    @pytest.mark.parametrize("voice", [{"pitch": 3.0}, {"voice": 3.0}, {"stability": "high"}])
+    def test_a_persona_that_sets_what_elevenlabs_lacks_is_refused(self, voice: dict[str, str | float]) -> None:
+        persona = Persona(name="Odd", instructions="You are odd.", voices={"elevenlabs": voice})
+        with pytest.raises(StackError, match=f"Odd's elevenlabs voice says {next(iter(voice))}"):
+            cloud.elevenlabs_tts().build(Session(persona, LLMContext()))
+
+
+class TestElevenLabsTranscripts:
+    async def test_partials_come_while_the_caller_speaks_and_the_whole_on_commit(
+        self, localhost: ssl.SSLContext
+    ) -> None:
+        script = [eleven.Hears("What time is it?", {0.2: "What", 0.5: "What time"}), eleven.Hears("Thanks.")]
+        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+            stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
+            async with bench(stt) as board:
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.6))
+                await board.wait(InterimTranscriptionFrame, 2)
+                assert board.all(TranscriptionFrame) == []
+                await board.send(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+                whole = await board.wait(TranscriptionFrame)
+                assert whole.finalized
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.4), VADUserStoppedSpeakingFrame())
+                await board.wait(TranscriptionFrame, 2)
+                assert [frame.text for frame in board.all(InterimTranscriptionFrame)] == ["What", "What time"]
+                assert [frame.text for frame in board.all(TranscriptionFrame)] == ["What time is it?", "Thanks."]
+                assert board.errors == []
+        [line] = server.connections
+        assert line.headers["xi-api-key"] == "elevenlabs-key"
+        assert line.query["model_id"] == cloud.ELEVENLABS_STT_MODEL
+        assert line.query["audio_format"] == "pcm_16000"
+        assert line.query["commit_strategy"] == "manual"
+        assert line.query["language_code"] == "eng"
+        assert len(line.pcm) == 2 * 16000
+        assert {message["sample_rate"] for message in line.messages} == {16000}
+        assert [message["commit"] for message in line.messages].count(True) == 2
+
+    @pytest.mark.parametrize("broken", [eleven.Hears("Lost.", until=0.3), eleven.Hears(None)])
+    async def test_a_line_that_breaks_before_the_transcript_is_an_error_and_the_next_words_are_heard(
+        self, localhost: ssl.SSLContext, broken: eleven.Hears
+    ) -> None:
+        script = [broken, eleven.Hears("Once more.")]
+        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+            stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
+            async with bench(stt) as board:
+                reconnected = event(stt, "on_connected")
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.3))
+                if broken.text is None:
+                    await board.send(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+                error = await board.wait(ErrorFrame)
+                assert error.category is ErrorCategory.CONNECTIVITY
+                await reconnected.wait()
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.3), VADUserStoppedSpeakingFrame())
+                await board.wait(TranscriptionFrame)
+                assert [frame.text for frame in board.all(TranscriptionFrame)] == ["Once more."]
+                assert len(board.errors) == 1
+
+    async def test_a_refused_key_is_an_error(self, localhost: ssl.SSLContext) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=localhost) as server:
+            stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
+            async with bench(stt) as board:
+                error = await board.wait(ErrorFrame)
+                assert error.category is ErrorCategory.AUTHENTICATION
+                await board.send(*microphone(0.1))
+
+    def test_an_address_without_tls_is_refused_in_one_line(self) -> None:
+        with pytest.raises(StackError, match="elevenlabs needs an https address, not http://"):
+            cloud.elevenlabs_stt(base_url="http://localhost").build(Session(PERSONA, LLMContext()))
+
+
+@pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
+class TestDeepgram:
+    """Deepgram's SDK is built on the older of the two clients in `websockets`, which warns."""
+
+    async def test_interims_come_while_the_caller_speaks_and_the_whole_when_finalized(self) -> None:
+        script = [deep.Hears("What time is it?", {0.2: "What", 0.5: "What time"}), deep.Hears("Thanks.")]
+        async with ScriptedDeepgram(*script) as server:
+            stt = cloud.deepgram(base_url=server.url).build(Session(PERSONA, LLMContext()))
+            async with bench(stt) as board:
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.6))
+                await board.wait(InterimTranscriptionFrame, 2)
+                assert board.all(TranscriptionFrame) == []
+                await board.send(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+                whole = await board.wait(TranscriptionFrame)
+                assert whole.finalized
+                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.4), VADUserStoppedSpeakingFrame())
+                await board.wait(TranscriptionFrame, 2)
+                assert [frame.text for frame in board.all(InterimTranscriptionFrame)] == ["What", "What time"]
+                assert [frame.text for frame in board.all(TranscriptionFrame)] == ["What time is it?", "Thanks."]
+                assert board.errors == []
+        [line] = server.connections
+        assert line.headers["authorization"] == "Token deepgram-key"
+        assert line.query["model"] == cloud.DEEPGRAM_MODEL
+        assert line.query["language"] == "en"
+        assert line.query["encoding"] == "linear16"
+        assert line.query["sample_rate"] == "16000"
+        assert line.query["channels"] == "1"
+        assert line.query["interim_results"] == "true"
+        assert len(line.pcm) == 2 * 16000
+        assert line.controls == ["Finalize", "Finalize", "CloseStream"]
+
+    def test_a_silent_line_is_kept_alive(self) -> None:
+        async def call() -> None:
+            async with ScriptedDeepgram() as server:
+                stt = cloud.deepgram(base_url=server.url).build(Session(PERSONA, LLMContext()))
+                async with bench(stt):
+                    [line] = server.connections
+                    await server.until(lambda: line.controls == ["KeepAlive"])
+
+        run_fast(asyncio.wait_for(call(), 60))
+
+    def test_a_line_that_breaks_while_the_caller_speaks_is_an_error_and_the_next_words_are_heard(self) -> None:
+        async def call() -> None:
+            async with ScriptedDeepgram(deep.Hears("Lost.", until=0.3), deep.Hears("Once more.")) as server:
+                stt = cloud.deepgram(base_url=server.url).build(Session(PERSONA, LLMContext()))
+                async with bench(stt) as board:
+                    await board.send(VADUserStartedSpeakingFrame(), *microphone(0.3))
+                    error = await board.wait(ErrorFrame)
+                    assert "deepgram-key" not in error.error
+                    await server.until(lambda: [line.controls for line in server.connections[1:]] == [["KeepAlive"]])
+                    await board.send(VADUserStartedSpeakingFrame(), *microphone(0.3), VADUserStoppedSpeakingFrame())
+                    await board.wait(TranscriptionFrame)
+                    assert [frame.text for frame in board.all(TranscriptionFrame)] == ["Once more."]
+                    assert len(board.errors) == 1
+
+        run_fast(asyncio.wait_for(call(), 60))
+
+    async def test_a_refused_key_is_an_error_and_not_tried_again(self) -> None:
+        async with ScriptedDeepgram(deep.Refuses(401)) as server:
+            stt = cloud.deepgram(base_url=server.url).build(Session(PERSONA, LLMContext()))
+            async with bench(stt) as board:
+                error = await board.wait(ErrorFrame)
+                assert error.category is ErrorCategory.AUTHENTICATION
+                await board.send(*microphone(0.1))
+        assert len(server.connections) == 1

@@ -25,11 +25,12 @@ class ElevenLabsTTS(ElevenLabsTTSService):
 
 
 class ElevenLabsSTT(ElevenLabsRealtimeSTTService):
-    """Pushes an `ErrorFrame` upstream when the line breaks while the caller speaks."""
+    """Pushes an `ErrorFrame` upstream when the line breaks before the caller's words have been transcribed."""
 
     async def _maybe_try_reconnect(
         self, error_message: str, report_error: ReportErrorCallback, error: Exception | None = None
     ) -> bool:
-        if not self._disconnecting and self._user_speaking:
+        awaited = self._user_speaking or self._ttfb_timeout_task is not None
+        if not self._disconnecting and awaited:
             await report_error(ErrorFrame(error_message, category=ErrorCategory.CONNECTIVITY))
         return await super()._maybe_try_reconnect(error_message, report_error, error)

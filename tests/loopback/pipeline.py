@@ -38,19 +38,13 @@ class Bench:
     def __init__(self) -> None:
         self.down: list[Frame] = []
         self.up: list[Frame] = []
-        self._news = asyncio.Condition()
-        self._notes: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
         self.worker: PipelineWorker
 
-    def _note(self, into: list[Frame], frame: Frame) -> None:
+    def note(self, into: list[Frame], frame: Frame) -> None:
+        """Keep a frame that came out."""
         into.append(frame)
-        task = asyncio.get_running_loop().create_task(self._tell())
-        self._notes.add(task)
-        task.add_done_callback(self._notes.discard)
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+        self._news.set()
 
     async def send(self, *frames: Frame) -> None:
         await self.worker.queue_frames(frames)
@@ -61,8 +55,10 @@ class Bench:
         Raises:
             TimeoutError: If it does not become true.
         """
-        async with asyncio.timeout(PATIENCE_SECS), self._news:
-            await self._news.wait_for(fact)
+        async with asyncio.timeout(PATIENCE_SECS):
+            while not fact():
+                self._news.clear()
+                await self._news.wait()
 
     async def wait(self, kind: type[F], count: int = 1) -> F:
         """The `count`-th frame of that kind to come out, upstream or downstream."""
@@ -87,9 +83,9 @@ async def bench(service: FrameProcessor) -> AsyncIterator[Bench]:
     board.worker = PipelineWorker(
         Pipeline(
             [
-                _Ear(lambda frame: board._note(board.up, frame), FrameDirection.UPSTREAM),
+                _Ear(lambda frame: board.note(board.up, frame), FrameDirection.UPSTREAM),
                 service,
-                _Ear(lambda frame: board._note(board.down, frame), FrameDirection.DOWNSTREAM),
+                _Ear(lambda frame: board.note(board.down, frame), FrameDirection.DOWNSTREAM),
             ]
         ),
         params=PipelineParams(audio_in_sample_rate=16000, audio_out_sample_rate=24000, enable_usage_metrics=True),
@@ -116,3 +112,14 @@ async def bench(service: FrameProcessor) -> AsyncIterator[Bench]:
         if not running.done():
             await board.worker.cancel()
             await running
+
+
+def event(service: FrameProcessor, name: str) -> asyncio.Event:
+    """Set when the service next reports the event of that name."""
+    happened = asyncio.Event()
+
+    async def handle(*_: object) -> None:
+        happened.set()
+
+    service.add_event_handler(name, handle)
+    return happened

@@ -66,7 +66,7 @@ class ScriptedAnthropic(ScriptedServer[Answer]):
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(Request({k.lower(): v for k, v in request.headers.items()}, await request.json()))
-        match self.next_step("POST /v1/messages"):
+        match self.next_step("POST /v1/messages", object):
             case Says(pieces, then):
                 return await self._stream(request, pieces, then)
             case CallsTool(tool, pieces):

@@ -1,15 +1,17 @@
-"""A server on loopback that holds to a script: a request it does not foresee is an error, and so is one that never came."""
+"""A server on loopback that holds to a script: a request out of turn is an error, and so is one that never came."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from aiohttp import web
 
 Step = TypeVar("Step")
+Kind = TypeVar("Kind")
 
 
 class ScriptError(AssertionError):
@@ -32,6 +34,7 @@ class ScriptedServer(Generic[Step]):
         self._tls = tls
         self._runner: web.AppRunner | None = None
         self._faults: list[str] = []
+        self._news = asyncio.Event()
         self.port = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -41,16 +44,27 @@ class ScriptedServer(Generic[Step]):
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
 
-    def next_step(self, what: str) -> Step | None:
-        """The next step of the script, or None (and a fault) if there is none left for `what`."""
-        if not self._script:
-            self.fault(f"unexpected {what}")
-            return None
-        return self._script.pop(0)
+    def next_step(self, what: str, kind: type[Kind]) -> Kind | None:
+        """Take the script's next step of that kind, or None (and a fault) if it has none left for `what`."""
+        for at, step in enumerate(self._script):
+            if isinstance(step, kind):
+                return self._script.pop(at)  # type: ignore[return-value]
+        self.fault(f"unexpected {what}")
+        return None
 
     def fault(self, what: str) -> None:
         """Note something that must not have happened."""
         self._faults.append(what)
+
+    def tell(self) -> None:
+        """Say that something came from a client, to whoever waits in `until`."""
+        self._news.set()
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        """Wait until something is true of what has come from clients."""
+        while not fact():
+            self._news.clear()
+            await self._news.wait()
 
     async def __aenter__(self) -> Self:
         app = web.Application(middlewares=[self._strict])
