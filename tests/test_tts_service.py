@@ -1,0 +1,336 @@
+"""The TTS service alone, and in a pipeline that plays at the pace of a loudspeaker and is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    MetricsFrame,
+    TextType,
+    TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+    TTSUpdateSettingsFrame,
+)
+from pipecat.metrics.metrics import TTFBMetricsData, TTSUsageMetricsData
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.tests.utils import run_test
+from pipecat.workers.runner import WorkerRunner
+
+from processors.embedded.hibari import SAMPLE_RATE, Controls, Speech, SpokenWord, Synthesiser
+from processors.embedded.tts import EmbeddedTTSService
+from processors.embedded.weights import locate
+from processors.transports.memory import MemoryTransport
+
+FIRST = "Sure, I can move your appointment to Friday, May 5 at 7:30 pm."
+SECOND = "The total comes to $4.50, and you can pay at the front desk or by card."
+
+
+@pytest.fixture(scope="module")
+def synthesiser() -> Synthesiser:
+    return Synthesiser(locate("hibari-heart"))
+
+
+class Tones:
+    """A voice that says each word as 0.1 s of tone, and fails on the word "fail"."""
+
+    def __init__(self) -> None:
+        self.controls: list[Controls] = []
+
+    def stream(self, text: str, controls: Controls) -> Iterator[Speech]:
+        self.controls.append(controls)
+        if text == "fail":
+            raise RuntimeError("no voice today")
+        words = text.split()
+        samples = np.sin(np.arange(2400 * len(words), dtype=np.float32) / 20) / 4
+        yield Speech(samples, tuple(SpokenWord(word, i / 10, (i + 1) / 10) for i, word in enumerate(words)))
+
+
+def sentence(text: str) -> AggregatedTextFrame:
+    return AggregatedTextFrame(text, TextType.SENTENCE)
+
+
+def answer(*texts: str) -> list[Frame]:
+    return [LLMFullResponseStartFrame(), *(sentence(text) for text in texts), LLMFullResponseEndFrame()]
+
+
+async def spoken_by(service: EmbeddedTTSService, *frames: Frame, rate: int = SAMPLE_RATE) -> tuple[list, list]:
+    down, up = await run_test(
+        service,
+        frames_to_send=list(frames),
+        pipeline_params=PipelineParams(audio_out_sample_rate=rate, enable_metrics=True, enable_usage_metrics=True),
+    )
+    return list(down), list(up)
+
+
+def of(kind: type, frames: list) -> list:
+    return [frame for frame in frames if isinstance(frame, kind)]
+
+
+def audio(frames: list) -> bytes:
+    return b"".join(frame.audio for frame in of(TTSAudioRawFrame, frames))
+
+
+async def test_an_answer_is_started_spoken_word_by_word_and_stopped(synthesiser: Synthesiser) -> None:
+    down, up = await spoken_by(EmbeddedTTSService(synthesiser), *answer(FIRST, SECOND))
+    kinds = [type(frame) for frame in down if isinstance(frame, (TTSStartedFrame, TTSAudioRawFrame, TTSStoppedFrame))]
+    assert kinds[0] is TTSStartedFrame
+    assert kinds[-1] is TTSStoppedFrame
+    assert kinds.count(TTSStartedFrame) == kinds.count(TTSStoppedFrame) == 1
+    words = of(TTSTextFrame, down)
+    assert [word.text for word in words] == (FIRST + " " + SECOND).split()
+    assert [word.pts for word in words] == sorted(word.pts for word in words)
+    assert not of(ErrorFrame, up)
+
+
+async def test_words_are_timed_by_the_audio_before_them(synthesiser: Synthesiser) -> None:
+    down, _ = await spoken_by(EmbeddedTTSService(synthesiser), *answer(FIRST, SECOND))
+    speech = synthesiser.speak(FIRST + " " + SECOND)
+    pts = [word.pts / 1e9 for word in of(TTSTextFrame, down)]
+    assert [at - pts[0] for at in pts] == pytest.approx([word.start for word in speech.words], abs=0.001)
+
+
+async def test_audio_comes_in_short_frames_at_the_rate_of_the_pipeline(synthesiser: Synthesiser) -> None:
+    wanted = synthesiser.speak(FIRST)
+    for rate in (8_000, 16_000, 24_000, 48_000):
+        down, _ = await spoken_by(EmbeddedTTSService(synthesiser), *answer(FIRST), rate=rate)
+        frames = of(TTSAudioRawFrame, down)
+        assert {frame.sample_rate for frame in frames} == {rate}
+        assert max(frame.num_frames for frame in frames) <= 0.1 * rate
+        heard = np.frombuffer(audio(down), "<i2") / 32767
+        assert len(heard) / rate == pytest.approx(wanted.seconds, abs=0.005)
+        assert np.sqrt(np.square(heard).mean()) == pytest.approx(np.sqrt(np.square(wanted.samples).mean()), rel=0.1)
+
+
+async def test_first_audio_does_not_wait_for_a_long_text() -> None:
+    class Slow(Tones):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked = 0
+
+        def stream(self, text: str, controls: Controls) -> Iterator[Speech]:
+            for part in text.split(". "):
+                self.asked += 1
+                yield from super().stream(part, controls)
+
+    voice = Slow()
+    service = EmbeddedTTSService(voice, sample_rate=SAMPLE_RATE)
+    service._sample_rate = SAMPLE_RATE
+    pieces = service._pieces("One. Two. Three")
+    next(pieces)
+    assert voice.asked == 1
+
+
+async def test_settings_hold_from_the_text_after_them() -> None:
+    voice = Tones()
+    service = EmbeddedTTSService(voice, settings=EmbeddedTTSService.Settings(pitch=2, breath=3))
+    await spoken_by(
+        service,
+        LLMFullResponseStartFrame(),
+        sentence("one"),
+        TTSUpdateSettingsFrame(delta=EmbeddedTTSService.Settings(pitch=-1, speed=1.2)),
+        sentence("two"),
+        LLMFullResponseEndFrame(),
+    )
+    assert voice.controls == [Controls(pitch=2, breath=3), Controls(pitch=-1, breath=3, speed=1.2)]
+
+
+async def test_a_setting_out_of_range_is_refused_and_changes_nothing() -> None:
+    voice = Tones()
+    _, up = await spoken_by(
+        EmbeddedTTSService(voice),
+        TTSUpdateSettingsFrame(delta=EmbeddedTTSService.Settings(pitch=2, speed=float("nan"))),
+        *answer("one"),
+    )
+    assert voice.controls == [Controls()]
+    assert "speed is nan: give a number from 0.5 to 2" in of(ErrorFrame, up)[0].error
+    with pytest.raises(ValueError, match="volume is 99: give a number"):
+        EmbeddedTTSService(voice, settings=EmbeddedTTSService.Settings(volume=99))
+
+
+async def test_a_synthesis_that_raises_is_reported_and_the_next_text_is_spoken() -> None:
+    frames = [frame for _ in range(4) for frame in answer("fail")]
+    down, up = await spoken_by(EmbeddedTTSService(Tones()), *frames, *answer("still here"))
+    errors = of(ErrorFrame, up)
+    assert sum("no voice today" in error.error for error in errors) == 4
+    assert not any(error.fatal for error in errors)
+    assert len(audio(down)) == 2 * 2400 * 2
+    assert [word.text for word in of(TTSTextFrame, down)][-2:] == ["still", "here"]
+    assert len(of(LLMFullResponseEndFrame, down)) == 5
+
+
+async def test_what_cannot_be_said_makes_no_sound_and_no_error() -> None:
+    down, up = await spoken_by(EmbeddedTTSService(Tones()), *answer("🙂", "---", "**"), *answer("yes 🙂"))
+    assert len(of(TTSStartedFrame, down)) == 1
+    assert not of(ErrorFrame, up)
+
+
+async def test_emoji_and_markup_stay_in_the_words(synthesiser: Synthesiser) -> None:
+    text = "Great! 🎉 Here is **your** code: 4821 🙂"
+    down, _ = await spoken_by(EmbeddedTTSService(synthesiser), *answer(text))
+    assert " ".join(word.text for word in of(TTSTextFrame, down)).split() == text.split()
+
+
+async def test_metrics(synthesiser: Synthesiser) -> None:
+    down, _ = await spoken_by(EmbeddedTTSService(synthesiser), *answer(FIRST))
+    data = [data for frame in of(MetricsFrame, down) for data in frame.data]
+    assert [each.value for each in data if isinstance(each, TTSUsageMetricsData)] == [len(FIRST)]
+    first_byte = [each.value for each in data if isinstance(each, TTFBMetricsData) and each.value]
+    assert len(first_byte) == 1
+    assert 0.005 < first_byte[0] < 5
+
+
+class Call:
+    """A pipeline of the service, a loudspeaker and the context of what it said."""
+
+    def __init__(self, service: EmbeddedTTSService) -> None:
+        self.samples = 0
+        self.pcm = bytearray()
+        self._awaited: list[tuple[int, asyncio.Event]] = []
+        self.transport = MemoryTransport(self._listen)
+        self.context = LLMContext()
+        assistant = LLMContextAggregatorPair(self.context).assistant()
+        self._committed = asyncio.Event()
+
+        @assistant.event_handler("on_assistant_turn_stopped")
+        async def commit(*_: object) -> None:
+            self._committed.set()
+
+        self.worker = PipelineWorker(
+            Pipeline([service, self.transport.output(), assistant]),
+            params=PipelineParams(audio_out_sample_rate=SAMPLE_RATE),
+        )
+
+    def _listen(self, pcm: bytes, at: float) -> None:
+        self.pcm += pcm
+        self.samples += len(pcm) // 2
+        for samples, event in self._awaited:
+            if self.samples >= samples:
+                event.set()
+
+    async def heard(self, seconds: float) -> None:
+        """Wait until so much has been played."""
+        event = asyncio.Event()
+        self._awaited.append((int(seconds * SAMPLE_RATE), event))
+        await event.wait()
+
+    def played(self) -> float:
+        """Seconds until the last sample that was not silence."""
+        return float(np.flatnonzero(np.frombuffer(bytes(self.pcm), "<i2")).max(initial=0)) / SAMPLE_RATE
+
+    async def contains(self, word: str) -> None:
+        """Wait until the context ends in a word."""
+        while self.said()[-1:] != [word]:
+            await self._committed.wait()
+            self._committed.clear()
+
+    def said(self) -> list[str]:
+        return " ".join(
+            str(message["content"])
+            for message in self.context.get_messages()
+            if isinstance(message, dict) and message["role"] == "assistant"
+        ).split()
+
+
+@dataclass
+class Silence:
+    """The next frame comes so long after `heard` seconds were played."""
+
+    heard: float
+    seconds: float
+
+
+async def interrupted(service: EmbeddedTTSService, frames: list[Frame | Silence], seconds: float) -> Call:
+    """The call after `seconds` of the answer were played and the caller began to speak."""
+    call = Call(service)
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(call.worker)
+
+    async def caller() -> None:
+        for frame in frames:
+            if isinstance(frame, Silence):
+                await asyncio.wait_for(call.heard(frame.heard), 30)
+                await asyncio.sleep(frame.seconds)
+            else:
+                await call.worker.queue_frame(frame)
+        await asyncio.wait_for(call.heard(seconds), 30)
+        await call.worker.queue_frame(InterruptionFrame())
+        await call.worker.queue_frame(EndFrame())
+
+    await asyncio.gather(runner.run(), caller())
+    return call
+
+
+def assert_context_holds_what_was_played(call: Call, speech: Speech, seconds: float) -> None:
+    """Up to one word more or less, of a speech that was stopped after `seconds`."""
+    played = call.played()
+    assert seconds - 0.3 < played < seconds + 0.3, "the output went on after the interruption"
+    begun = [word.text for word in speech.words if word.start < played]
+    assert abs(len(call.said()) - len(begun)) <= 1, (call.said(), begun)
+    assert call.said() == [word.text for word in speech.words][: len(call.said())]
+
+
+@pytest.mark.parametrize("seconds", [0.6, 2.0, 5.2])
+async def test_after_an_interruption_the_context_holds_the_words_that_were_heard(
+    synthesiser: Synthesiser, seconds: float
+) -> None:
+    call = await interrupted(EmbeddedTTSService(synthesiser), answer(FIRST, SECOND), seconds)
+    assert_context_holds_what_was_played(call, synthesiser.speak(f"{FIRST} {SECOND}"), seconds)
+
+
+async def test_words_wait_for_a_sentence_that_comes_late(synthesiser: Synthesiser) -> None:
+    first = synthesiser.speak(FIRST).seconds
+    late = [
+        LLMFullResponseStartFrame(),
+        sentence(FIRST),
+        Silence(first - 0.1, 1.5),
+        sentence(SECOND),
+        LLMFullResponseEndFrame(),
+    ]
+    call = await interrupted(EmbeddedTTSService(synthesiser), late, first + 1.0)
+    assert_context_holds_what_was_played(call, synthesiser.speak(f"{FIRST} {SECOND}"), first + 1.0)
+
+
+async def test_words_wait_for_the_speech_before_them(synthesiser: Synthesiser) -> None:
+    """Two utterances of their own, given at once: the second's words follow the first one's last sample."""
+    first = "Hello, this is the dental clinic, how may I help you today?"
+    length = synthesiser.speak(first).seconds
+    frames = [TTSSpeakFrame(first, append_to_context=True), TTSSpeakFrame(SECOND, append_to_context=True)]
+    call = await interrupted(EmbeddedTTSService(synthesiser), frames, length + 1.0)
+    assert_context_holds_what_was_played(call, synthesiser.speak(f"{first} {SECOND}"), length + 1.0)
+
+
+async def test_the_next_answer_is_timed_from_its_own_start(synthesiser: Synthesiser) -> None:
+    """What an interruption threw away is not waited for."""
+    call = Call(EmbeddedTTSService(synthesiser))
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(call.worker)
+
+    async def caller() -> None:
+        for frame in answer(FIRST, SECOND):
+            await call.worker.queue_frame(frame)
+        await asyncio.wait_for(call.heard(0.5), 30)
+        await call.worker.queue_frame(InterruptionFrame())
+        for frame in answer("Yes."):
+            await call.worker.queue_frame(frame)
+        await asyncio.wait_for(call.contains("Yes."), 3)
+        await call.worker.queue_frame(EndFrame())
+
+    await asyncio.gather(runner.run(), caller())
+    assert call.said()[-1] == "Yes."
