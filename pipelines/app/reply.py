@@ -1,0 +1,99 @@
+"""`antiphon reply`: holds a conversation with recordings, at real-time pace, over an in-memory transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.app import recording
+from pipelines.assemble import assemble
+from pipelines.definition import Architecture
+from pipelines.lab.caller import OUTPUT_RATE, Caller, Turn, calling
+from pipelines.lab.latency import Part
+from pipelines.personas import Persona
+from pipelines.stacks import Stack
+
+PAUSE_SECS = 0.5
+COLOURS = ("cyan", "blue", "magenta", "yellow", "green", "red", "white")
+
+
+async def hold(
+    architecture: Architecture,
+    stack: Stack,
+    persona: Persona,
+    recordings: Sequence[NDArray[np.float32]],
+    on_turn: Callable[[int], None] = lambda number: None,
+) -> tuple[list[Turn], NDArray[np.float32]]:
+    """Speak the recordings one after the other, each when the answer to the one before has been heard.
+
+    Args:
+        architecture: How to wire it.
+        stack: What to fill it with; loaded.
+        persona: Who answers.
+        recordings: Mono at 16 kHz.
+        on_turn: Called with the number of each recording, from 0, before it is spoken.
+
+    Returns:
+        The turns, and all answers as they were heard at 24 kHz with half a second between them.
+    """
+    turns, answers = [], []
+    pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
+    async with calling(
+        lambda transport, observers: assemble(architecture, stack, transport, persona=persona, observers=observers)
+    ) as caller:
+        for number, samples in enumerate(recordings):
+            on_turn(number)
+            turns.append(await caller.say(samples))
+            answers += [*([pause] if answers else []), _answer(caller)]
+    return turns, np.concatenate(answers)
+
+
+def _answer(caller: Caller) -> NDArray[np.float32]:
+    return caller.answer_audio()
+
+
+def as_json(path: Path, turn: Turn) -> dict[str, Any]:
+    """One turn for programs: words, milliseconds, what went wrong."""
+    total = turn.marks.total_ms
+    return {
+        "file": str(path),
+        "transcript": turn.transcript,
+        "answer": turn.answer,
+        "latency_ms": None if total is None else round(total, 1),
+        "parts_ms": {part.name: round(part.ms, 1) for part in turn.marks.parts()},
+        "ended_early": turn.ended_early,
+        "errors": turn.errors,
+    }
+
+
+def bar(parts: Sequence[Part], width: int) -> Text:
+    """Parts as one stacked bar of at most `width` characters, with a legend under it."""
+    total = sum(part.ms for part in parts) or 1.0
+    line, legend = Text(), Text()
+    for part, colour in zip(parts, COLOURS, strict=False):
+        line.append("█" * round(width * part.ms / total), style=colour)
+        if part.ms >= 1:
+            legend.append(f"{'  ' if legend else ''}■ ", style=colour).append(f"{part.name} {part.ms:.0f}")
+    return Text("\n").join([line, legend])
+
+
+def render(path: Path, turn: Turn, console: Console) -> RenderableType:
+    """One turn for people."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row(Text("caller", style="dim"), turn.transcript or Text("(no words were recognised)", style="yellow"))
+    table.add_row(Text("answer", style="dim"), turn.answer or Text("(none)", style="yellow"))
+    for error in turn.errors:
+        table.add_row(Text("error", style="red"), error)
+    rows: list[RenderableType] = [Text(str(path), style="bold"), table]
+    total = turn.marks.total_ms
+    if total is not None:
+        rows.append(Text(f"\n{total:.0f} ms from the end of speech to the first sound of the answer"))
+        rows.append(bar(turn.marks.parts(), min(console.width, 80)))
+    return Group(*rows, Text())
