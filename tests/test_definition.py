@@ -126,7 +126,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
             "leave out the reason or the guard",
         ),
         (
-            lambda: BASIC_CASCADE.without(SENTENCES, unguarded=" \n"),
+            lambda: BASIC_CASCADE.without(SENTENCES, unguarded=""),
             "basic_cascade: unguarded is empty: say it in words",
         ),
         (
@@ -327,35 +327,49 @@ def test_an_unknown_architecture_is_one_line(name, message):
 # Properties
 
 
-def stages() -> st.SearchStrategy[Stage]:
-    port = st.sampled_from([None, *Port])
-    made = st.builds(
-        lambda name, takes, gives, service, consumes: Stage(
-            name, "made up", takes, Port.AUDIO if takes is gives is None else gives, service, consumes=consumes
-        ),
-        st.sampled_from(["A", "B", "C", *(stage.name for stage in STAGES)]),
-        port,
-        port,
-        st.booleans(),
-        st.booleans(),
-    )
-    near = st.builds(
-        lambda stage, takes, gives, consumes: dataclasses.replace(
-            stage, takes=takes, gives=Port.AUDIO if takes is gives is None else gives, consumes=consumes
-        ),
-        st.sampled_from(STAGES),
-        port,
-        port,
-        st.booleans(),
-    )
-    return st.one_of(st.sampled_from((*STAGES, FILLER, FUSED, AUDIO_LLM, SOURCE, MY_GUARD)), near, made)
+PORTS = st.sampled_from([None, *Port])
+KNOWN = (*STAGES, FILLER, FUSED, AUDIO_LLM, SOURCE, MY_GUARD)
 
 
+def changed(stage: Stage, what: str, port: Port | None, name: str) -> Stage:
+    """The stage with one thing about it other than it was."""
+    to = {"takes": port, "gives": port, "name": name, "consumes": not stage.consumes, "service": not stage.service}
+    if what == "service" and stage.needs:
+        return stage
+    if {"takes": stage.gives, "gives": stage.takes}.get(what, port) is None and port is None:
+        return stage
+    return dataclasses.replace(stage, **{what: to[what]})
+
+
+SMUGGLERS = (
+    FUSED,
+    SOURCE,
+    Stage("NEWS", "read from somewhere", None, Port.TEXT, service=True),
+    Stage("CACHE", "said to be clean", None, Port.CLEARED_TEXT, service=True),
+    Stage("REWRITER", "other words", Port.CLEARED_TEXT, Port.TEXT, service=True),
+    Stage("COPIER", "as text again", Port.TRANSCRIPT, Port.TEXT, service=True),
+    dataclasses.replace(MY_GUARD, consumes=False),
+    dataclasses.replace(SENTENCES, gives=Port.CLEARED_TEXT, consumes=True),
+    dataclasses.replace(TTS, takes=Port.TEXT),
+    dataclasses.replace(LLM, gives=Port.CLEARED_TEXT),
+    dataclasses.replace(LLM, gives=Port.SPEECH),
+)
+STAGE = (
+    st.sampled_from(SMUGGLERS)
+    | st.sampled_from(KNOWN)
+    | st.builds(
+        changed,
+        st.sampled_from(KNOWN),
+        st.sampled_from(["takes", "gives", "name", "consumes", "service"]),
+        PORTS,
+        st.sampled_from(["A", "B"]),
+    )
+)
 EDITS = st.lists(
     st.tuples(
         st.sampled_from(["replace", "without", "insert_after"]),
         st.integers(0, 12),
-        stages(),
+        STAGE,
         st.none() | st.just("a test"),
     ),
     max_size=6,
@@ -400,7 +414,8 @@ def uttered_uncleared(line: tuple[Stage, ...]) -> set[str]:
         if stage.consumes or stage.takes is stage.gives:
             passing = [word for word in passing if word not in met]
         if stage.gives in text:
-            guard = stage.takes is Port.TEXT and stage.gives is Port.CLEARED_TEXT
+            real = stage.service or stage.name == "OUTPUT_GUARD"
+            guard = real and stage.takes is Port.TEXT and stage.gives is Port.CLEARED_TEXT
             rewritten = stage.gives is Port.TEXT
             words_in = met if stage.takes in text else [(None, stage.name, False)]
             passing += [(stage.gives, who, guard or (cleared and not rewritten)) for _, who, cleared in words_in]
@@ -468,23 +483,38 @@ def may_be_built(line: tuple[Stage, ...], unguarded: bool) -> bool:
     )
 
 
-LINES = st.one_of(
-    st.lists(stages(), min_size=1, max_size=8).map(tuple),
-    st.lists(st.sampled_from(STAGES), min_size=1, max_size=13, unique=True).map(
-        lambda picked: tuple(sorted(picked, key=STAGES.index))
-    ),
-    st.tuples(st.sampled_from(ALL), st.integers(0, 13), stages(), st.integers(0, 2)).map(
-        lambda t: (*t[0].stages[: t[1]], t[2], *t[0].stages[t[1] + t[3] :])
+def shuffled(base: Architecture, changes) -> tuple[Stage, ...]:
+    """The stages of a good architecture after some of them were cut, doubled, moved or exchanged, unchecked."""
+    line = list(base.stages)
+    for verb, at, to, mine in changes:
+        at, to = at % len(line), to % len(line)
+        if verb == "cut" and len(line) > 1:
+            del line[at]
+        elif verb == "move":
+            line.insert(to, line.pop(at))
+        elif verb == "put":
+            line.insert(at, mine)
+        else:
+            line[at] = mine
+    return tuple(line)
+
+
+LINES = st.builds(
+    shuffled,
+    st.sampled_from(ALL),
+    st.lists(
+        st.tuples(st.sampled_from(["cut", "move", "put", "swap"]), st.integers(0, 14), st.integers(0, 14), STAGE),
+        max_size=3,
     ),
 )
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1200, deadline=None, derandomize=True)
 @given(LINES, st.booleans())
 @example(STAGES, False)
 @example(BASIC_CASCADE.stages, True)
 @example(SEQUENTIAL_FUSED.stages, True)
-@example((AUDIO_IN, AUDIO_LLM, OUTPUT_GUARD, dataclasses.replace(TTS, gives=Port.TEXT), TTS, AUDIO_OUT), False)
+@example((AUDIO_IN, FUSED, dataclasses.replace(AUDIO_OUT, takes=Port.AUDIO)), True)
 def test_built_exactly_when_the_rules_allow(line, unguarded):
     made = outcome(lambda: build(*line, unguarded="a test" if unguarded else None))
     assert isinstance(made, Architecture) == may_be_built(line, unguarded)
