@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy
 import pytest
+import soundfile
+import soxr
 from loopback import scripted_deepgram as deep
 from loopback import scripted_elevenlabs as eleven
 from loopback import tls
@@ -16,6 +23,7 @@ from loopback.pipeline import Bench, bench, event
 from loopback.scripted_anthropic import CallsTool, Ignores, Refuses, Says, ScriptedAnthropic
 from loopback.scripted_deepgram import ScriptedDeepgram
 from loopback.scripted_elevenlabs import ScriptedElevenLabs
+from loopback.server import ScriptError
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
@@ -39,12 +47,25 @@ from pipecat.frames.frames import (
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.metrics.metrics import LLMUsageMetricsData
+from pipecat.observers.base_observer import BaseObserver
+from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.transports.base_transport import BaseTransport
 from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.text.base_text_aggregator import TextType
 
+from pipelines.assemble import assemble
+from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.lab.caller import calling
 from pipelines.personas import Persona
 from pipelines.stacks import Service, Session, StackError, cloud
+from pipelines.stacks.catalogue import choose
+from pipelines.stacks.cloud import CLOUD
+
+# Pipecat warns about its own classes when its TTS module is imported.
+pytestmark = pytest.mark.filterwarnings("ignore:`AudioContextTTSService` is deprecated:DeprecationWarning")
+
+RECORDING = Path(__file__).parents[2] / "shared/data/agent_turns_tau2/tau2_order_status.wav"
 
 PERSONA = Persona(name="Test", instructions="You are a test.", greeting="Hello.")
 
@@ -67,6 +88,23 @@ def microphone(seconds: float) -> list[Frame]:
 
 def said(frames: list[LLMTextFrame]) -> str:
     return "".join(frame.text for frame in frames)
+
+
+class TestScript:
+    async def test_a_request_too_many_is_an_error(self) -> None:
+        with pytest.raises(ScriptError, match="unexpected POST /v1/messages"):
+            async with ScriptedAnthropic() as server, httpx.AsyncClient() as client:
+                await client.post(f"{server.url}/v1/messages", json={})
+
+    async def test_a_request_too_few_is_an_error(self) -> None:
+        with pytest.raises(ScriptError, match="never asked for: Ignores"):
+            async with ScriptedAnthropic(Ignores()):
+                pass
+
+    async def test_a_request_elsewhere_is_an_error(self) -> None:
+        with pytest.raises(ScriptError, match="GET /v1/models → 404"):
+            async with ScriptedAnthropic() as server, httpx.AsyncClient() as client:
+                await client.get(f"{server.url}/v1/models")
 
 
 class TestAnthropic:
@@ -483,3 +521,91 @@ class TestDeepgram:
                 assert error.category is ErrorCategory.AUTHENTICATION
                 await board.send(*microphone(0.1))
         assert len(server.connections) == 1
+
+
+class TestStack:
+    def test_importing_it_imports_no_vendor(self) -> None:
+        code = (
+            "import sys, pipelines.stacks.catalogue\n"
+            "assert not {'pipecat', 'anthropic', 'elevenlabs', 'deepgram', 'httpx'} & set(sys.modules)"
+        )
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+    @pytest.mark.parametrize("key", ["ANTHROPIC_API_KEY", "ELEVENLABS_API_KEY"])
+    def test_without_a_key_it_stops_in_one_line(self, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        CLOUD.check(BASIC_CASCADE)
+        monkeypatch.delenv(key)
+        with pytest.raises(StackError, match=f"needs {key}: set it") as info:
+            CLOUD.check(BASIC_CASCADE)
+        assert "\n" not in str(info.value)
+
+    def test_a_slot_is_overridden_by_name(self) -> None:
+        stack = choose("embedded", LLM="anthropic", STT="deepgram", TTS=None)
+        assert {slot: service.name for slot, service in stack.services.items()} == {
+            "STT": "deepgram",
+            "LLM": "anthropic",
+            "TTS": "embedded",
+        }
+        stack.check(BASIC_CASCADE)
+
+    @pytest.mark.parametrize(
+        ("stack", "services", "message"),
+        [
+            ("clowd", {}, "no stack 'clowd': choose embedded or cloud"),
+            ("cloud", {"LLM": "gpt"}, "no service 'gpt' for LLM: choose embedded or anthropic"),
+        ],
+    )
+    def test_an_unknown_name_is_refused_with_those_there_are(
+        self, stack: str, services: dict[str, str], message: str
+    ) -> None:
+        with pytest.raises(StackError, match=f"^{message}$"):
+            choose(stack, **services)
+
+    async def test_the_address_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async with ScriptedAnthropic(Says(["Yes."])) as server:
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", f"{server.url}/")
+            async with bench(CLOUD.services["LLM"].build(Session(PERSONA, LLMContext()))) as board:
+                await board.send(asked("Here?"))
+                await board.wait(LLMFullResponseEndFrame)
+                assert said(board.all(LLMTextFrame)) == "Yes."
+
+    def test_a_malformed_address_is_refused_in_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", "localhost:1234")
+        with pytest.raises(StackError, match="ANTHROPIC_BASE_URL: localhost:1234 is no address: write it as https://"):
+            CLOUD.services["LLM"].build(Session(PERSONA, LLMContext()))
+
+    @pytest.mark.skipif(not RECORDING.exists(), reason=f"{RECORDING.name} is not in the shared data")
+    async def test_holds_a_turn_from_speech_to_speech(
+        self, localhost: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        samples, rate = soundfile.read(RECORDING, dtype="float32")
+        samples = soxr.resample(samples, rate, 16000)
+        voices = [VOICES, eleven.Speaks("It ships today.", 0.9)]
+        ears = [eleven.Hears("Where is my order?", {0.5: "Where is"})]
+        async with (
+            ScriptedElevenLabs(*voices, *ears, tls=localhost) as elevenlabs,
+            ScriptedAnthropic(Says(["It ships ", "today."])) as claude,
+        ):
+            monkeypatch.setenv("ELEVENLABS_BASE_URL", elevenlabs.url)
+            monkeypatch.setenv("ANTHROPIC_BASE_URL", claude.url)
+            stack = CLOUD.replace(TTS=cloud.elevenlabs_tts())
+            await stack.load(BASIC_CASCADE)
+
+            def worker(transport: BaseTransport, observers: Sequence[BaseObserver]) -> PipelineWorker:
+                return assemble(BASIC_CASCADE, stack, transport, persona=OTTO, observers=observers)
+
+            async with calling(worker) as caller:
+                turn = await caller.say(samples)
+                assert turn.errors == []
+                assert turn.answered
+                assert turn.transcript == "Where is my order?"
+                assert turn.answer == "It ships today."
+                spoken = numpy.abs(caller.answer_audio()) > 0.01
+                assert spoken.sum() / 24000 == pytest.approx(0.9, abs=0.05)
+        [request] = claude.requests
+        assert request.body["system"][0]["text"] == OTTO.instructions
+        assert request.body["messages"][0]["content"][0]["text"] == "Where is my order?"
+        [ears_line] = elevenlabs.to("speech-to-text")
+        assert len(ears_line.pcm) >= 2 * len(samples)
+        [voice_line] = elevenlabs.to("text-to-speech")
+        assert "/voice-2/" in voice_line.path

@@ -136,7 +136,7 @@ def elevenlabs_stt(*, model: str = ELEVENLABS_STT_MODEL, base_url: str | None = 
             settings=ElevenLabsSTT.Settings(model=model, language=Language.EN),
         )
 
-    return Service("elevenlabs", build, frozenset({Capability.AUDIO_IN}), load, keys=("ELEVENLABS_API_KEY",))
+    return Service("elevenlabs", build, load=load, keys=("ELEVENLABS_API_KEY",))
 
 
 def deepgram(*, model: str = DEEPGRAM_MODEL, base_url: str | None = None) -> Service:
@@ -155,7 +155,7 @@ def deepgram(*, model: str = DEEPGRAM_MODEL, base_url: str | None = None) -> Ser
             settings=DeepgramSTTService.Settings(model=model, language=Language.EN, interim_results=True),
         )
 
-    return Service("deepgram", build, frozenset({Capability.AUDIO_IN}), load, keys=("DEEPGRAM_API_KEY",))
+    return Service("deepgram", build, load=load, keys=("DEEPGRAM_API_KEY",))
 
 
 ELEVENLABS_URL = "https://api.elevenlabs.io"
@@ -235,18 +235,5 @@ def _endpoint(variable: str, given: str | None, default: str) -> str:
     return url
 
 
-SERVICES: dict[str, dict[str, Service]] = {
-    "STT": {"elevenlabs": elevenlabs_stt(), "deepgram": deepgram()},
-    "LLM": {"anthropic": anthropic()},
-    "TTS": {"elevenlabs": elevenlabs_tts()},
-}
-"""Per slot, by the name the command line knows."""
-
-CLOUD = Stack(
-    "cloud",
-    {
-        "STT": SERVICES["STT"]["elevenlabs"],
-        "LLM": SERVICES["LLM"]["anthropic"],
-        "TTS": SERVICES["TTS"]["elevenlabs"],
-    },
-)
+CLOUD = Stack("cloud", {"STT": elevenlabs_stt(), "LLM": anthropic(), "TTS": elevenlabs_tts()})
+"""Claude between ElevenLabs' ears and ElevenLabs' voices."""

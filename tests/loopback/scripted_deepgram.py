@@ -63,20 +63,20 @@ class ScriptedDeepgram(ScriptedServer[Step]):
         line = web.WebSocketResponse()
         await line.prepare(request)
         rate = int(connection.query["sample_rate"])
-        seconds, step, interims = 0.0, None, []
+        seconds, given = 0.0, 0
         async for message in line:
             if message.type is WSMsgType.BINARY:
                 connection.pcm += message.data
                 seconds += len(message.data) / 2 / rate
+                step = self.coming(Hears)
                 if step is None:
-                    step = self.next_step("audio to transcribe", Hears)
-                    if step is None:
-                        await line.close(code=1011)
-                        break
-                    interims = sorted(step.interims.items())
-                while interims and seconds >= interims[0][0]:
-                    await line.send_json(_results(interims.pop(0)[1], is_final=False))
+                    continue
+                for at, text in sorted(step.interims.items())[given:]:
+                    if seconds >= at:
+                        await line.send_json(_results(text, is_final=False))
+                        given += 1
                 if seconds >= step.until:
+                    self.next_step("audio", Hears)
                     assert request.transport is not None
                     request.transport.abort()
                     break
@@ -85,9 +85,9 @@ class ScriptedDeepgram(ScriptedServer[Step]):
                 connection.controls.append(kind)
                 self.tell()
                 if kind == "Finalize":
-                    text = step.text if step else ""
-                    await line.send_json(_results(text, is_final=True, from_finalize=True))
-                    seconds, step = 0.0, None
+                    step = self.next_step("Finalize", Hears)
+                    await line.send_json(_results(step.text if step else "", is_final=True, from_finalize=True))
+                    seconds, given = 0.0, 0
                 elif kind == "CloseStream":
                     await line.send_json(_metadata())
                     await line.close()

@@ -192,27 +192,28 @@ class ScriptedElevenLabs(ScriptedServer[Step]):
         line = web.WebSocketResponse()
         await line.prepare(request)
         await line.send_json({"message_type": "session_started", "session_id": "1", "config": {}})
-        seconds, step, partials = 0.0, None, []
+        seconds, given = 0.0, 0
         async for message in line:
             if message.type is not WSMsgType.TEXT:
                 continue
             data = json.loads(message.data)
             connection.messages.append(data)
             seconds += len(base64.b64decode(data["audio_base_64"])) / 2 / data["sample_rate"]
+            step = self.next_step("commit", Hears) if data["commit"] else self.coming(Hears)
             if step is None:
-                step = self.next_step("audio to transcribe", Hears)
-                if step is None:
-                    await line.close(code=1011)
-                    break
-                partials = sorted(step.partials.items())
-            while partials and seconds >= partials[0][0]:
-                await line.send_json({"message_type": "partial_transcript", "text": partials.pop(0)[1]})
-            if seconds >= step.until or (data["commit"] and step.text is None):
+                continue
+            for at, text in sorted(step.partials.items())[given:]:
+                if seconds >= at:
+                    await line.send_json({"message_type": "partial_transcript", "text": text})
+                    given += 1
+            if data["commit"] and step.text is not None:
+                await line.send_json({"message_type": "committed_transcript", "text": step.text})
+                seconds, given = 0.0, 0
+            elif data["commit"] or seconds >= step.until:
+                if not data["commit"]:
+                    self.next_step("audio", Hears)
                 _break(request)
                 break
-            if data["commit"]:
-                await line.send_json({"message_type": "committed_transcript", "text": step.text})
-                seconds, step = 0.0, None
         return line
 
 

@@ -44,13 +44,18 @@ class ScriptedServer(Generic[Step]):
     def url(self) -> str:
         return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
 
+    def coming(self, kind: type[Kind]) -> Kind | None:
+        """The script's next step of that kind, left where it is."""
+        return next((step for step in self._script if isinstance(step, kind)), None)
+
     def next_step(self, what: str, kind: type[Kind]) -> Kind | None:
         """Take the script's next step of that kind, or None (and a fault) if it has none left for `what`."""
-        for at, step in enumerate(self._script):
-            if isinstance(step, kind):
-                return self._script.pop(at)  # type: ignore[return-value]
-        self.fault(f"unexpected {what}")
-        return None
+        step = self.coming(kind)
+        if step is None:
+            self.fault(f"unexpected {what}")
+        else:
+            self._script.remove(step)
+        return step
 
     def fault(self, what: str) -> None:
         """Note something that must not have happened."""
