@@ -12,10 +12,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.app import recording
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
-from pipelines.lab.caller import OUTPUT_RATE, Caller, Turn, calling
+from pipelines.lab.caller import OUTPUT_RATE, Turn, calling
 from pipelines.lab.latency import Part
 from pipelines.personas import Persona
 from pipelines.stacks import Stack
@@ -51,12 +50,8 @@ async def hold(
         for number, samples in enumerate(recordings):
             on_turn(number)
             turns.append(await caller.say(samples))
-            answers += [*([pause] if answers else []), _answer(caller)]
+            answers += [*([pause] if answers else []), caller.answer_audio()]
     return turns, np.concatenate(answers)
-
-
-def _answer(caller: Caller) -> NDArray[np.float32]:
-    return caller.answer_audio()
 
 
 def as_json(path: Path, turn: Turn) -> dict[str, Any]:

@@ -86,9 +86,7 @@ def plain_worker(transport: BaseTransport, observers: Sequence[BaseObserver]) ->
             model="local", system_instruction=persona.instructions, temperature=0.0, max_tokens=160
         ),
     )
-    pair = LLMContextAggregatorPair(
-        LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
-    )
+    pair = LLMContextAggregatorPair(LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer()))
     processors = [
         transport.input(),
         SegmentedMoonshine(),

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from pipecat.frames.frames import (
-    BotStoppedSpeakingFrame,
     ErrorFrame,
     Frame,
     InterimTranscriptionFrame,
-    LLMFullResponseEndFrame,
     TranscriptionFrame,
     TTSTextFrame,
     UserStoppedSpeakingFrame,
@@ -31,6 +29,8 @@ from processors.transports.memory import MemoryTransport
 RATE = 16000
 OUTPUT_RATE = 24000
 CHUNK_SECS = 0.02
+QUIET_SECS = 1.0
+"""Silence after which an answer counts as over."""
 
 MakeWorker = Callable[[BaseTransport, Sequence[BaseObserver]], PipelineWorker]
 
@@ -60,8 +60,6 @@ class _Watch(BaseObserver):
     def __init__(self) -> None:
         super().__init__(observe_every_push=False)
         self.turn: Turn | None = None
-        self.quiet = asyncio.Event()
-        self.generating_ended = 0
 
     async def on_push_frame(self, data: FramePushed) -> None:
         frame: Frame = data.frame
@@ -79,10 +77,6 @@ class _Watch(BaseObserver):
         elif isinstance(frame, UserStoppedSpeakingFrame):
             if asyncio.get_running_loop().time() < turn.speech_end and data.direction.name == "DOWNSTREAM":
                 turn.ended_early += 1
-        elif isinstance(frame, LLMFullResponseEndFrame):
-            self.generating_ended += 1
-        elif isinstance(frame, BotStoppedSpeakingFrame):
-            self.quiet.set()
 
 
 class Caller:
@@ -96,11 +90,13 @@ class Caller:
         self._watch = watch
         self._latency = latency
         self._queue: asyncio.Queue[NDArray[np.int16]] = asyncio.Queue()
+        self._played = asyncio.Event()
         self.heard: list[tuple[float, bytes]] = []
 
     def listen(self, pcm: bytes, at: float) -> None:
         """Take a piece of what the pipeline plays."""
         self.heard.append((at, pcm))
+        self._played.set()
 
     async def feed(self) -> None:
         """Send the microphone's audio in real time: what is being said, silence otherwise."""
@@ -130,32 +126,39 @@ class Caller:
         started = loop.time() + CHUNK_SECS
         turn = Turn(started, started + speech_end(samples, RATE))
         self._watch.turn = turn
-        self._watch.quiet.clear()
         self.heard.clear()
         self._queue.put_nowait((np.clip(samples, -1, 1) * 32767).astype(np.int16))
         await asyncio.sleep(max(0.0, started + len(samples) / RATE - loop.time()))
-        deadline = turn.speech_end + patience
-        while loop.time() < deadline and self._first_heard_after(turn.speech_end) is None:
-            await asyncio.sleep(CHUNK_SECS)
-        heard = self._first_heard_after(turn.speech_end)
+        heard = await self._answer_begins(turn.speech_end, patience)
         turn.spoken_over = self._audible_between(turn.started, turn.speech_end)
         if heard is not None:
-            await self._hear_out()
+            await self._answer_ends()
             if self._latency.turns:
                 turn.marks = self._latency.turns[-1]
             turn.marks.speech_end = turn.speech_end
             turn.marks.at["heard"] = heard
         return turn
 
-    async def _hear_out(self, longest: float = 30.0) -> None:
-        """Wait until the answer has been played."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + longest
-        while loop.time() < until:
-            last = self.heard[-1][0] if self.heard else 0.0
-            if self._watch.quiet.is_set() and loop.time() - last > 0.3:
+    async def _answer_begins(self, speech_end: float, patience: float) -> float | None:
+        """When the answer's first audible sample is heard; None if it is not in time."""
+        try:
+            async with asyncio.timeout_at(speech_end + patience):
+                while (heard := self._first_heard_after(speech_end)) is None:
+                    self._played.clear()
+                    await self._played.wait()
+                return heard
+        except TimeoutError:
+            return None
+
+    async def _answer_ends(self) -> None:
+        """Wait until nothing has been played for a while."""
+        while True:
+            self._played.clear()
+            try:
+                async with asyncio.timeout(QUIET_SECS):
+                    await self._played.wait()
+            except TimeoutError:
                 return
-            await asyncio.sleep(CHUNK_SECS)
 
     def _first_heard_after(self, moment: float) -> float | None:
         """When the first audible sample after a moment was heard that was not the end of something begun before."""

@@ -1,0 +1,302 @@
+"""The `antiphon` command."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+bench = typer.Typer(no_args_is_help=True, help="Measure.")
+app.add_typer(bench, name="bench")
+out = Console()
+err = Console(stderr=True)
+
+Result = TypeVar("Result")
+
+ArchitectureName = Annotated[str, typer.Option("--architecture", "-a", help="See `antiphon show`.")]
+PersonaName = Annotated[str, typer.Option(help="One that ships, or a YAML file.")]
+StackName = Annotated[str, typer.Option(help="embedded or cloud.")]
+LlmName = Annotated[str | None, typer.Option(help="Another service for the LLM: embedded, anthropic.")]
+SttName = Annotated[str | None, typer.Option(help="Another service for STT: embedded, elevenlabs, deepgram.")]
+TtsName = Annotated[str | None, typer.Option(help="Another service for TTS: embedded, elevenlabs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.callback()
+def root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, without anyone's words.")] = False,
+) -> None:
+    """Every way to wire a voice agent as one short definition."""
+    quiet_logs("INFO" if verbose else "WARNING")
+
+
+def quiet_logs(level: str) -> None:
+    """Log to standard error from `level`, and keep whole conversations out of debug logs."""
+    os.environ.setdefault("PIPECAT_LOG_LLM_CONTEXT", "off")
+    from loguru import logger
+
+    logger.remove()
+    logger.add(sys.stderr, level=level, format="<level>{level: <8}</level> {name}: {message}")
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="An architecture; all are listed if none is given.")] = None,
+    mermaid: Annotated[bool, typer.Option(help="Print a Mermaid flowchart.")] = False,
+    json: Json = False,
+) -> None:
+    """Print an architecture as a diagram, or list all."""
+    from pipelines.app.show import show as print_it
+    from pipelines.stacks.embedded import EMBEDDED
+
+    with reported():
+        print_it(name, mermaid, json, EMBEDDED)
+
+
+@app.command()
+def doctor(
+    json: Json = False,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 7860,
+) -> None:
+    """List every weight, service, key and port, with what is missing and how to get it."""
+    from pipelines.app.doctor import examine, ready, render, to_json
+
+    checks = examine(host=host, port=port)
+    if json:
+        print(to_json(checks))  # noqa: T201
+    else:
+        out.print(render(checks))
+    raise typer.Exit(0 if ready(checks) else 1)
+
+
+@app.command()
+def talk(
+    host: Annotated[str, typer.Option(help="Where to listen; anything but loopback lets a network in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 7860,
+    architecture: ArchitectureName = "basic_cascade",
+    stack: StackName = "embedded",
+    persona: PersonaName = "ferni",
+    llm: LlmName = None,
+    stt: SttName = None,
+    tts: TtsName = None,
+) -> None:
+    """Open a page in which to talk with the agent."""
+    from pipelines import architectures, personas
+    from pipelines.app.server import run
+    from pipelines.stacks.catalogue import choose
+
+    with reported(), _Loading() as loading:
+        status = run(
+            architectures.get(architecture),
+            choose(stack, LLM=llm, STT=stt, TTS=tts),
+            host=host,
+            port=port,
+            persona=personas.load(persona),
+            progress=loading.update,
+            on_listening=lambda url: err.print(f"Open [bold]{url}[/] in a browser. Ctrl-C ends."),
+            on_ready=lambda: loading.finish("Ready to talk."),
+            on_failed=lambda error: loading.finish(f"[red]{error}[/]"),
+        )
+    raise typer.Exit(status)
+
+
+@app.command()
+def reply(
+    files: Annotated[list[Path], typer.Argument(help="Recordings; several make a conversation.")],
+    save: Annotated[Path | None, typer.Option("--out", help="Write what was answered to this WAV file.")] = None,
+    architecture: ArchitectureName = "basic_cascade",
+    stack: StackName = "embedded",
+    persona: PersonaName = "ferni",
+    llm: LlmName = None,
+    stt: SttName = None,
+    tts: TtsName = None,
+    json: Json = False,
+) -> None:
+    """Answer recordings, and say how long each part took."""
+    from pipelines import architectures, personas
+    from pipelines.app import recording
+
+    with reported():
+        samples = [recording.load(path) for path in files]
+        if save is not None and not save.parent.is_dir():
+            raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
+        chosen = architectures.get(architecture)
+        speaker = personas.load(persona)
+        _reply(files, samples, save, chosen, _stack(stack, llm, stt, tts), speaker, json)
+
+
+def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
+    from pipelines.stacks.catalogue import choose
+
+    return choose(stack, LLM=llm, STT=stt, TTS=tts)
+
+
+def _reply(
+    files: list[Path], samples: Any, save: Path | None, chosen: Any, stack: Any, who: Any, as_json: bool
+) -> None:
+    from pipelines.app import recording
+    from pipelines.app import reply as replying
+    from pipelines.assemble import check
+    from pipelines.lab.caller import OUTPUT_RATE
+
+    check(chosen, stack)
+    with _Loading() as loading:
+        run(stack.load(chosen, loading.update))
+        loading.finish()
+    with err.status("") as status:
+        turns, answer = run(
+            replying.hold(
+                chosen, stack, who, samples, lambda n: status.update(f"speaking {files[n]} and hearing the answer")
+            )
+        )
+    if save is not None:
+        recording.save(save, answer, OUTPUT_RATE)
+    if as_json:
+        result = {
+            "architecture": chosen.name,
+            "stack": stack.name,
+            "turns": [replying.as_json(path, turn) for path, turn in zip(files, turns, strict=True)],
+        }
+        print(json.dumps(result, indent=2, ensure_ascii=False))  # noqa: T201
+    else:
+        for path, turn in zip(files, turns, strict=True):
+            out.print(replying.render(path, turn, out))
+    if not all(turn.answered for turn in turns):
+        raise typer.Exit(1)
+
+
+@app.command()
+def daily(
+    room_url: Annotated[str, typer.Option(help="The room's address.")],
+    token: Annotated[
+        str | None, typer.Option(help="A meeting token; one is minted with DAILY_API_KEY if none.")
+    ] = None,
+    architecture: ArchitectureName = "basic_cascade",
+    stack: StackName = "embedded",
+    persona: PersonaName = "ferni",
+    llm: LlmName = None,
+    stt: SttName = None,
+    tts: TtsName = None,
+) -> None:
+    """Join a Daily room, and leave when the last participant does."""
+    from pipelines import architectures, personas
+    from pipelines.app.daily import join
+
+    with reported():
+        run(
+            join(room_url, token, architectures.get(architecture), _stack(stack, llm, stt, tts), personas.load(persona))
+        )
+
+
+DataFolder = Annotated[Path, typer.Option(help="The folder of recordings.")]
+
+
+@bench.command()
+def latency(
+    data: DataFolder = Path("../shared/data"),
+    limit: Annotated[int | None, typer.Option(help="Take only so many recordings.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """From the end of speech to the first sound of the answer, against a plain Pipecat pipeline."""
+    from pipelines.lab import bench_latency
+
+    with reported(), _turns("turns") as (progress, task):
+        result = run(
+            bench_latency.run(
+                data,
+                lambda who, path, done, of: progress.update(
+                    task, completed=done, total=of, description=f"{who}: {path.name}"
+                ),
+                limit,
+            )
+        )
+    _publish(result.as_json(), bench_latency.table(result), save, json)
+
+
+def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
+    if save is not None:
+        save.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if as_json:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))  # noqa: T201
+    else:
+        out.print(table)
+
+
+@contextmanager
+def _turns(what: str) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err) as progress:
+        yield progress, progress.add_task(what, total=None)
+
+
+class _Loading:
+    """Progress bars for what is being loaded, one line each."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(TextColumn("{task.description:<20}"), BarColumn(), TimeElapsedColumn(), console=err)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Loading:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, what: str, done: float) -> None:
+        """As `pipelines.stacks.Progress`."""
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=1.0)
+        self._progress.update(self._tasks[what], completed=done)
+
+    def finish(self, message: str = "") -> None:
+        self._progress.stop()
+        if message:
+            err.print(message)
+
+
+def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run to the end on an event loop."""
+    return asyncio.run(coroutine)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Print what a user can mend as one line and exit with 2; exit with 130 on ctrl-C."""
+    from pipelines.app.recording import RecordingError
+    from pipelines.definition import DefinitionError
+    from pipelines.personas import PersonaError
+    from pipelines.stacks import StackError
+    from processors.embedded.weights import WeightsError
+
+    mendable: tuple[type[Exception], ...] = (RecordingError, DefinitionError, PersonaError, StackError, WeightsError)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except Exception as error:
+        if not (isinstance(error, mendable) or getattr(error, "mendable", False)):
+            raise
+        err.print(f"[red]antiphon:[/] {error}", highlight=False)
+        raise typer.Exit(2) from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
