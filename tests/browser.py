@@ -6,12 +6,18 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import soxr
 from playwright.async_api import Browser, Page, async_playwright
 
 from pipelines.app.server import Talk, serve
+from processors.embedded.hibari import SAMPLE_RATE, Synthesiser
+from processors.embedded.weights import locate
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -80,3 +86,25 @@ async def start_talking(page: Page) -> None:
     """Press the microphone and wait until the call is up."""
     await page.get_by_role("button", name="Start talking").click()
     await page.wait_for_selector('body[data-phase="talking"]')
+
+
+@cache
+def _voice() -> Synthesiser:
+    return Synthesiser(locate("hibari-heart"))
+
+
+def record(path: Path, *parts: str | float) -> Path:
+    """Write what a caller says into the microphone.
+
+    Args:
+        path: The WAV to write, 48 kHz mono.
+        parts: Sentences, and seconds of silence.
+    """
+    silence = np.zeros(SAMPLE_RATE, np.float32)
+    pieces = [
+        _voice().speak(part).samples if isinstance(part, str) else np.resize(silence, round(part * SAMPLE_RATE))
+        for part in parts
+    ]
+    samples = soxr.resample(np.concatenate(pieces), SAMPLE_RATE, 48000)
+    soundfile.write(path, samples, 48000)
+    return path

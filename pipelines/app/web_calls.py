@@ -78,6 +78,16 @@ def is_for_us(message: object) -> bool:
     )
 
 
+class VoiceConnection(SmallWebRTCConnection):
+    """A connection that has no video, and says so without a warning."""
+
+    def video_input_track(self) -> None:
+        return None
+
+    def screen_video_input_track(self) -> None:
+        return None
+
+
 def listen_for_us_only(connection: SmallWebRTCConnection) -> None:
     """Let only messages that `is_for_us` through to Pipecat, which logs others with all they contain."""
 
@@ -139,7 +149,7 @@ class Calls:
             raise BusyError(
                 f"all {self._limit} lines are taken: hang up in another tab or window, or try again in a moment"
             )
-        connection = SmallWebRTCConnection()
+        connection = VoiceConnection()
         self._workers[connection] = None
         try:
             listen_for_us_only(connection)

@@ -41,7 +41,7 @@ function refresh() {
   const talking = phase === "talking";
   const pending = phase === "asking" || phase === "connecting";
   $("talk").disabled = phase === "loading" || phase === "unavailable";
-  $("talk-label").textContent = talking ? (muted ? "Unmute the microphone" : "Mute the microphone") : pending ? "Cancel" : "Start talking";
+  $("talk-label").textContent = $("talk").title = buttonLabel(talking, pending);
   $("talk-icon").setAttribute("href", talking && muted ? "#icon-mic-off" : "#icon-mic");
   $("hang-up").hidden = !talking;
   $("phase").classList.toggle("visually-hidden", talking);
@@ -52,6 +52,11 @@ function refresh() {
   document.body.classList.toggle("muted", talking && muted);
   document.body.classList.toggle("waiting", (talking && thinking) || pending);
   $("welcome").hidden = !transcript.empty;
+}
+
+function buttonLabel(talking, pending) {
+  if (talking) return muted ? "Unmute the microphone" : "Mute the microphone";
+  return pending ? "Cancel" : "Start talking";
 }
 
 function speaking() {
@@ -118,7 +123,6 @@ function introduce({ state, progress, architecture, stack, persona }) {
   if (state === "ready") {
     $("welcome-title").textContent = `Talk with ${persona}`;
     $("welcome-text").textContent = "Press the microphone, let the browser use it, and say something, for example:";
-    $("ring").setAttribute("stroke-dashoffset", 0);
     return;
   }
   $("welcome-title").textContent = "Getting ready";
@@ -130,7 +134,7 @@ function showProgress(progress) {
   for (const { what, done } of progress) {
     let part = [...$("parts").children].find((item) => item.dataset.what === what);
     if (!part) {
-      const label = make("label", what);
+      const label = make("label", capital(what));
       const bar = document.createElement("progress");
       bar.max = 1;
       label.append(bar);
@@ -143,7 +147,7 @@ function showProgress(progress) {
     part.classList.toggle("done", done >= 1);
   }
   const sum = progress.reduce((total, { done }) => total + done, 0);
-  $("ring").setAttribute("stroke-dashoffset", 100 - (progress.length ? (100 * sum) / progress.length : 0));
+  $("ring").style.strokeDashoffset = 100 - (progress.length ? (100 * sum) / progress.length : 0);
 }
 
 // --- the call ---
@@ -313,9 +317,13 @@ function toggleMute() {
   refresh();
 }
 
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function sentence(text) {
   const line = String(text).trim();
-  return line.charAt(0).toUpperCase() + line.slice(1) + (/[.!?…]$/.test(line) ? "" : ".");
+  return capital(line) + (/[.!?…]$/.test(line) ? "" : ".");
 }
 
 function make(tag, text = "") {

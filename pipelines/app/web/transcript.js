@@ -8,10 +8,17 @@ export class Transcript {
   #agentSpeaking = false;
   #latency = null;
   #slowest = 1000;
+  #pinned = true;
 
   constructor(list, announce) {
     this.#list = list;
     this.#announce = announce;
+    const view = list.parentElement;
+    view.addEventListener("scroll", () => {
+      this.#pinned = view.scrollHeight - view.scrollTop - view.clientHeight < 48;
+    });
+    new ResizeObserver(() => this.#scroll()).observe(view);
+    new ResizeObserver(() => this.#scroll()).observe(list);
   }
 
   get empty() {
@@ -46,7 +53,6 @@ export class Transcript {
     const element = make("li", "note", text);
     this.#turns.push({ who: "note", element });
     this.#list.append(element);
-    this.#scroll();
   }
 
   #heardCaller({ text, final }) {
@@ -79,9 +85,11 @@ export class Transcript {
   #spoke({ text, segment_id: id, will_be_spoken: spoken, spoken_status: status, spoken_progress: progress }) {
     if (this.#turns.some((turn) => turn.closed && turn.segments?.has(id))) return;
     const turn = this.#answer();
-    const said = !spoken || status === "completed" ? text : (progress?.accumulated_text ?? "");
-    turn.segments.set(id, said.trim());
-    const heard = [...turn.segments.values()].filter(Boolean).join(" ");
+    // The first word of a segment can be reported before the segment itself.
+    if (status === "new" && spoken && turn.segments.has(id)) return;
+    const complete = !spoken || status === "completed";
+    turn.segments.set(id, { complete, said: (complete ? text : (progress?.accumulated_text ?? "")).trim() });
+    const heard = [...turn.segments.values()].map(({ said }) => said).filter(Boolean).join(" ");
     if (heard === turn.heard) return;
     turn.heard = heard;
     this.#show(turn, heard, "");
@@ -123,7 +131,7 @@ export class Transcript {
     turn.closed = true;
     if (!turn.heard) {
       this.#remove(turn);
-    } else if (this.#agentSpeaking) {
+    } else if (this.#agentSpeaking && [...turn.segments.values()].some(({ complete }) => !complete)) {
       turn.interrupted = true;
       turn.element.classList.add("interrupted");
       turn.text.append(make("span", "cut", " interrupted"));
@@ -162,7 +170,6 @@ export class Transcript {
     details.append(summary, list);
     turn.element.append(details);
     this.#scale();
-    this.#scroll();
   }
 
   // All bars on one scale, so that a slow turn looks slow.
@@ -191,13 +198,12 @@ export class Transcript {
     turn.element.hidden = !final && !interim;
     turn.text.replaceChildren(final);
     if (interim) turn.text.append(final ? " " : "", make("span", "interim", interim));
-    this.#scroll();
   }
 
+  // Keep the newest in view, unless the reader has scrolled back.
   #scroll() {
     const view = this.#list.parentElement;
-    const away = view.scrollHeight - view.scrollTop - view.clientHeight;
-    if (away < 240) view.scrollTop = view.scrollHeight;
+    if (this.#pinned) view.scrollTop = view.scrollHeight;
   }
 }
 
