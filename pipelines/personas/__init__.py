@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FOLDER = Path(__file__).parent
 
@@ -22,10 +25,10 @@ class Persona(BaseModel):
         name: What the persona calls itself.
         instructions: The system prompt.
         greeting: Said when a caller arrives; empty to wait for the caller.
-        voices: Per TTS service, its settings for this persona.
+        voices: Per TTS service, its settings for this persona. Numbers are finite.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     instructions: str = Field(min_length=1)
@@ -38,18 +41,48 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-@cache
 def load(name: str) -> Persona:
     """A persona by the name of one that ships, or by the path of a YAML file.
 
     Raises:
         PersonaError: If there is none or it is malformed.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in names():
+            raise PersonaError(f"no persona {name!r}: choose {', '.join(names())} or give a YAML file")
+        path = FOLDER / f"{name}.yaml"
     try:
-        return Persona.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise PersonaError(f"no persona {name}: choose {', '.join(names())} or give a YAML file") from None
-    except (ValidationError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise PersonaError(f"{path.name}: not a persona: {reason}") from None
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PersonaError(
+            f"{name}: cannot be read ({error.strerror}): choose {', '.join(names())} or another file"
+        ) from None
+    except UnicodeDecodeError:
+        raise PersonaError(f"{path.name}: is not text in UTF-8: save it as such") from None
+    except yaml.YAMLError as error:
+        raise PersonaError(f"{path.name}: {_malformed(error)}") from None
+    if not isinstance(content, dict):
+        raise PersonaError(f"{path.name}: holds no keys: write at least name: and instructions:")
+    try:
+        return Persona.model_validate(content)
+    except ValidationError as error:
+        raise PersonaError(f"{path.name}: {'; '.join(map(_wrong, error.errors()))}") from None
+
+
+def _malformed(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    what = getattr(error, "problem", None) or "a character that YAML does not allow"
+    return f"is not YAML{where} ({' '.join(what.split())}): check indentation, colons and quotes there"
+
+
+def _wrong(error: ErrorDetails) -> str:
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{key} is no key of a persona: choose {', '.join(Persona.model_fields)}"
+    if error["type"] == "missing":
+        return f"{key} is missing: add it"
+    if error["type"] == "string_too_short":
+        return f"{key} is empty: fill it in"
+    return f"{key}: {error['msg']}"
