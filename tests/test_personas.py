@@ -1,0 +1,116 @@
+"""Personas: those that ship load, and every bad file is refused in one line."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines import personas
+
+GOOD = "name: Otto\ninstructions: Be brief.\n"
+
+
+@pytest.mark.parametrize("name", personas.names())
+def test_what_ships_loads(name):
+    persona = personas.load(name)
+    assert persona.name
+    assert persona.instructions == persona.instructions.strip()
+    assert personas.load(str(personas.FOLDER / f"{name}.yaml")) == persona
+
+
+def test_ferni_ships():
+    assert "ferni" in personas.names()
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = tmp_path / "otto.yml"
+    path.write_text(GOOD + "voices:\n  embedded: {pitch: 0.9, style: soft}\n", encoding="utf-8")
+    persona = personas.load(str(path))
+    assert persona.voices == {"embedded": {"pitch": 0.9, "style": "soft"}}
+    assert persona.greeting == ""
+    with pytest.raises(ValidationError, match="frozen"):
+        persona.name = "Anna"
+
+
+def test_an_edited_file_is_read_again(tmp_path):
+    path = tmp_path / "otto.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert personas.load(str(path)).instructions == "Be brief."
+    path.write_text(GOOD.replace("brief", "frank"), encoding="utf-8")
+    assert personas.load(str(path)).instructions == "Be frank."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "voice: deep\n", "voice is no key of a persona: choose name, instructions, greeting, voices"),
+        ("name: Otto\n", "instructions is missing: add it"),
+        ("name: Otto\ninstructions: ' \n  '\n", "instructions is empty: fill it in"),
+        ("{}", "name is missing: add it; instructions is missing: add it"),
+        ("", "holds no keys: write at least name: and instructions:"),
+        ("- name\n- instructions\n", "holds no keys: write at least name: and instructions:"),
+        (GOOD + "greeting: 5\n", "greeting: Input should be a valid string"),
+        (GOOD + "voices: {embedded: loud}\n", "voices.embedded: Input should be a valid dictionary"),
+        (
+            "name: Otto\ninstructions: [1, 2\n",
+            "is not YAML in line 3, column 1 (expected ',' or ']', but got '<stream end>'): "
+            "check indentation, colons and quotes there",
+        ),
+        (
+            "name: Otto\n\tinstructions: x\n",
+            "is not YAML in line 2, column 1 (found character '\\t' that cannot start any token): "
+            "check indentation, colons and quotes there",
+        ),
+        (
+            "name: !!python/object/apply:os.getcwd []\n",
+            "is not YAML in line 1, column 7 (could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/object/apply:os.getcwd'): check indentation, colons and quotes there",
+        ),
+        (
+            "name: \x00\n",
+            "is not YAML (a character that YAML does not allow): check indentation, colons and quotes there",
+        ),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "otto.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(personas.PersonaError) as error:
+        personas.load(str(path))
+    assert str(error.value) == f"otto.yaml: {message}"
+
+
+def test_numbers_are_finite(tmp_path):
+    path = tmp_path / "otto.yaml"
+    path.write_text(GOOD + "voices: {embedded: {pitch: .nan}}\n", encoding="utf-8")
+    with pytest.raises(personas.PersonaError, match=r"pitch.*finite number") as error:
+        personas.load(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path):
+    path = tmp_path / "otto.yaml"
+    path.write_bytes(b"name: \xff\xfe\n")
+    with pytest.raises(personas.PersonaError) as error:
+        personas.load(str(path))
+    assert str(error.value) == "otto.yaml: is not text in UTF-8: save it as such"
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "../definition", "Ferni", "a\nb"])
+def test_an_unknown_name_is_one_line(name):
+    with pytest.raises(personas.PersonaError) as error:
+        personas.load(name)
+    assert str(error.value) == f"no persona {name!r}: choose {', '.join(personas.names())} or give a YAML file"
+
+
+def test_a_missing_file_and_a_folder_are_one_line(tmp_path):
+    for path, reason in (
+        (tmp_path / "gone.yaml", "No such file or directory"),
+        (tmp_path / "x.yaml", "Is a directory"),
+    ):
+        if reason == "Is a directory":
+            path.mkdir()
+        with pytest.raises(personas.PersonaError) as error:
+            personas.load(str(path))
+        choices = ", ".join(personas.names())
+        assert str(error.value) == f"{path}: cannot be read ({reason}): choose {choices} or another file"
