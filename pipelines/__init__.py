@@ -1,0 +1,32 @@
+"""What an engineer composes with. Importing it loads no model, no vendor's library and no Pipecat.
+
+The stages to edit with (`STT`, `TTS`, …) are in `pipelines.definition`.
+"""
+
+from pipelines.advanced_cascade import ADVANCED_CASCADE
+from pipelines.assemble import assemble
+from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import Architecture, Capability, DefinitionError, Port, Stage
+from pipelines.personas import Persona, PersonaError
+from pipelines.stacks import Service, Session, Stack, StackError
+from pipelines.stacks.cloud import CLOUD
+from pipelines.stacks.embedded import EMBEDDED
+
+__all__ = [
+    "ADVANCED_CASCADE",
+    "BASIC_CASCADE",
+    "CLOUD",
+    "EMBEDDED",
+    "Architecture",
+    "Capability",
+    "DefinitionError",
+    "Persona",
+    "PersonaError",
+    "Port",
+    "Service",
+    "Session",
+    "Stack",
+    "StackError",
+    "Stage",
+    "assemble",
+]

@@ -23,8 +23,9 @@ from fastapi.staticfiles import StaticFiles
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines import assemble, personas
+from pipelines import personas
 from pipelines.app.web_gate import LARGEST_BODY, Gate
+from pipelines.assemble import assemble, check
 
 if TYPE_CHECKING:
     from pipelines.app.web_calls import Calls
@@ -125,7 +126,7 @@ class Talk:
         progress: Told how loading goes, from any thread.
 
     Raises:
-        DefinitionError, StackError: As `assemble.check`.
+        DefinitionError, StackError: As `check`.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Talk:
         persona: Persona | None = None,
         progress: Progress | None = None,
     ) -> None:
-        assemble.check(architecture, stack)
+        check(architecture, stack)
         self.architecture = architecture
         self.stack = stack
         self.host = host
@@ -151,7 +152,7 @@ class Talk:
             from pipelines.app.web_calls import Calls
 
             self._calls = Calls(
-                lambda transport: assemble.assemble(self.architecture, self.stack, transport, persona=self.persona),
+                lambda transport: assemble(self.architecture, self.stack, transport, persona=self.persona),
                 host=self.host,
                 limit=LINES,
                 greeting=self.persona.greeting,
@@ -378,7 +379,7 @@ def run(
 
     Raises:
         ServerError: If the port cannot be had.
-        DefinitionError, StackError: As `assemble.check`.
+        DefinitionError, StackError: As `check`.
     """
     talk = Talk(architecture, stack, host, persona, progress)
     try:
