@@ -38,6 +38,9 @@ class ClauseSplitter:
         """The pieces that `text` completes, in order, stripped of surrounding white space."""
         pieces = []
         for at, char in enumerate(text):
+            if not self._held.strip() and char in SENTENCE_ENDS + CLAUSE_ENDS:
+                # What is left of a "?!" whose first mark ended a piece.
+                continue
             self._held += char
             if text[at + 1 : at + 2] and text[at + 1] in SENTENCE_ENDS + CLOSERS:
                 continue

@@ -39,7 +39,7 @@ class TurnDecision:
     """
 
     rules: TurnRules
-    transcript_wait: float = 0.0
+    transcript_wait: float = 1.0
     text: str = ""
     speculation: str | None = None
     _speaking: bool = False

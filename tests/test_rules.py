@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from processors.turns.rules import TurnRules, ends_in_digits, silence_needed, trails_off
+
+RULES = TurnRules()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'd like to book a cleaning for",
+        "I want to fly from",
+        "My number is",
+        "Tell me about the",
+        "I need help with my",
+        "We could go, but",
+        "and then, um",
+        "I'd like a table for two and...",
+        "First of all,",
+        "Well",
+    ],
+)
+def test_more_has_to_come(text: str) -> None:
+    assert trails_off(text)
+    assert silence_needed(0.99, text, RULES) == RULES.trailing
+
+
+@pytest.mark.parametrize("text", ["Yes.", "Is it on?", "I did.", "What time is it?", "Thank you very much.", "Stop", ""])
+def test_this_can_be_all(text: str) -> None:
+    assert not trails_off(text)
+
+
+def test_a_number_being_dictated_gets_more_time_unless_the_model_is_sure() -> None:
+    assert ends_in_digits("my order is 123")
+    assert silence_needed(0.3, "my order is 123", RULES) == RULES.dictating
+    assert silence_needed(0.9, "my order is 123", RULES) == RULES.done
+
+
+def test_doubt_costs_time_and_certainty_saves_it() -> None:
+    waits = [silence_needed(p, "Play some jazz.", RULES) for p in (0.9, 0.3, 0.01)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[1] < waits[2]
+
+
+def test_without_a_verdict_the_turn_is_treated_as_doubtful() -> None:
+    assert silence_needed(None, "Play some jazz.", RULES) == RULES.likely
