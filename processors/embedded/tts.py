@@ -133,7 +133,7 @@ class EmbeddedTTSService(TTSService):
 
     async def _handle_interruption(self, frame: InterruptionFrame, direction: FrameDirection) -> None:
         await super()._handle_interruption(frame, direction)
-        pass
+        self._heard_until = self._word_timestamp_tracker.uninterruptible_last_pts
 
     async def tts_process_generator(self, context_id: str, generator: AsyncGenerator[Frame | None, None]) -> None:
         await super().tts_process_generator(context_id, generator)
