@@ -53,7 +53,7 @@ def listing(architectures: Iterable[Architecture]) -> Table:
 
 
 def mermaid(architecture: Architecture) -> str:
-    """A Mermaid flowchart. Dotted arrows go to stages that only listen; thick ones carry words that no guard has read."""
+    """A Mermaid flowchart. Dotted arrows go to listeners, thick ones carry words that no guard has read."""
     shapes = {"own": ('["', '"]'), "service": ('(["', '"])'), "guard": ('{{"', '"}}')}
     lines = ["flowchart TD"]
     for stage in architecture.stages:
