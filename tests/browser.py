@@ -1,8 +1,7 @@
-"""Headless Chromium with a fake microphone, and the page's server in this process."""
+"""Headless Chromium with a fake microphone, and what is said into it."""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,6 @@ import soundfile
 import soxr
 from playwright.async_api import Browser, Page, async_playwright
 
-from pipelines.app.server import Talk, serve
 from processors.embedded.hibari import SAMPLE_RATE, Synthesiser
 from processors.embedded.weights import locate
 
@@ -57,29 +55,6 @@ async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> A
             yield browser
         finally:
             await browser.close()
-
-
-@asynccontextmanager
-async def serving(talk: Talk, port: int = 0) -> AsyncIterator[str]:
-    """Serve `talk` meanwhile.
-
-    Args:
-        talk: Whom the page talks to.
-        port: 0 for any that is free.
-
-    Yields:
-        The page's address.
-    """
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    server = asyncio.create_task(serve(talk, port=port, on_listening=url.set_result))
-    await asyncio.wait((server, url), return_when=asyncio.FIRST_COMPLETED)
-    if server.done():
-        server.result()
-    try:
-        yield await url
-    finally:
-        server.cancel()
-        await asyncio.wait((server,))
 
 
 async def start_talking(page: Page) -> None:

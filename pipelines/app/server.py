@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from loguru import logger
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
 from pipelines.app.web_gate import LARGEST_BODY, Gate
@@ -186,17 +184,17 @@ def create_app(talk: Talk) -> FastAPI:
     app = FastAPI(title="Antiphon", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, host=talk.host)
 
-    @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        logger.warning("refused a request with 422: not an offer")
-        return JSONResponse({"detail": 'send {"type": "offer", "sdp": "…"} as application/json'}, 422)
-
     @app.get("/api/status")
     async def status() -> dict[str, Any]:
         return talk.status()
 
     @app.post("/api/offer")
-    async def offer(offer: Offer) -> dict[str, str]:
+    async def offer(request: Request) -> dict[str, str]:
+        try:
+            offer = Offer.model_validate_json(await request.body())
+        except ValidationError:
+            logger.warning("refused a request with 422: not an offer")
+            raise HTTPException(422, 'send {"type": "offer", "sdp": "…"}') from None
         if talk.loading.state != "ready":
             words = talk.loading.error or "the models are still loading: wait until they are ready"
             raise HTTPException(503, words)
@@ -228,9 +226,11 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         ServerError: If the port is taken, naming the process if it can be seen, or the address is not ours.
     """
+    if not 0 <= port <= 65535:
+        raise ServerError(f"{port} is no port: take one from 1024 to 65535 with --port")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ServerError(f"{host}: no such address here ({error}): leave --host out to listen on 127.0.0.1") from None
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -132,6 +132,11 @@ class Calls:
         """The workers of the calls that are going on."""
         return tuple(worker for worker in self._workers.values() if worker is not None)
 
+    @property
+    def lines_taken(self) -> int:
+        """How many calls are going on or being set up."""
+        return len(self._workers)
+
     async def answer(self, sdp: str) -> dict[str, str]:
         """Take a call.
 
@@ -145,7 +150,7 @@ class Calls:
             BusyError: If all lines are taken.
             BadOfferError: If the offer is not one for a voice call.
         """
-        if len(self._workers) >= self._limit:
+        if self.lines_taken >= self._limit:
             raise BusyError(
                 f"all {self._limit} lines are taken: hang up in another tab or window, or try again in a moment"
             )
@@ -189,7 +194,7 @@ class Calls:
             watch.cancel()
             del self._workers[connection]
             await connection.disconnect()  # type: ignore[no-untyped-call]
-            logger.info(f"a call ended, {len(self._workers)} going on")
+            logger.info(f"a call ended, {self.lines_taken} going on")
 
     async def close(self) -> None:
         """End all calls and wait until they have. None can be taken afterwards."""
