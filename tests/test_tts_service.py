@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     MetricsFrame,
+    OutputAudioRawFrame,
     TextType,
     TTSAudioRawFrame,
     TTSSpeakFrame,
@@ -31,15 +32,17 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.tests.utils import run_test
+from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
 from processors.embedded.hibari import SAMPLE_RATE, Controls, Speech, SpokenWord, Synthesiser
 from processors.embedded.tts import EmbeddedTTSService
 from processors.embedded.weights import locate
-from processors.transports.memory import MemoryTransport
+from processors.transports.memory import MemoryOutput
 
 FIRST = "Sure, I can move your appointment to Friday, May 5 at 7:30 pm."
 SECOND = "The total comes to $4.50, and you can pay at the front desk or by card."
+SHORT_WORDS = "You can pay at the desk or by card or in cash when you come in on that day."
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +199,18 @@ async def test_metrics(synthesiser: Synthesiser) -> None:
     assert 0.005 < first_byte[0] < 5
 
 
+class Loudspeaker(MemoryOutput):
+    """Loses no time between two chunks, as a sound card."""
+
+    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+        now = asyncio.get_running_loop().time()
+        start = self._free_at if now - self._free_at < 0.1 else now
+        self._listener(frame.audio, start)
+        self._free_at = start + frame.num_frames / frame.sample_rate
+        await asyncio.sleep(max(0.0, self._free_at - now))
+        return True
+
+
 class Call:
     """A pipeline of the service, a loudspeaker and the context of what it said."""
 
@@ -203,7 +218,9 @@ class Call:
         self.samples = 0
         self.pcm = bytearray()
         self._awaited: list[tuple[int, asyncio.Event]] = []
-        self.transport = MemoryTransport(self._listen)
+        self.loudspeaker = Loudspeaker(
+            TransportParams(audio_out_enabled=True, audio_out_10ms_chunks=2, audio_out_end_silence_secs=0), self._listen
+        )
         self.context = LLMContext()
         assistant = LLMContextAggregatorPair(self.context).assistant()
         self._committed = asyncio.Event()
@@ -213,7 +230,7 @@ class Call:
             self._committed.set()
 
         self.worker = PipelineWorker(
-            Pipeline([service, self.transport.output(), assistant]),
+            Pipeline([service, self.loudspeaker, assistant]),
             params=PipelineParams(audio_out_sample_rate=SAMPLE_RATE),
         )
 
@@ -300,20 +317,20 @@ async def test_words_wait_for_a_sentence_that_comes_late(synthesiser: Synthesise
         LLMFullResponseStartFrame(),
         sentence(FIRST),
         Silence(first - 0.1, 1.5),
-        sentence(SECOND),
+        sentence(SHORT_WORDS),
         LLMFullResponseEndFrame(),
     ]
     call = await interrupted(EmbeddedTTSService(synthesiser), late, first + 1.0)
-    assert_context_holds_what_was_played(call, synthesiser.speak(f"{FIRST} {SECOND}"), first + 1.0)
+    assert_context_holds_what_was_played(call, synthesiser.speak(f"{FIRST} {SHORT_WORDS}"), first + 1.0)
 
 
 async def test_words_wait_for_the_speech_before_them(synthesiser: Synthesiser) -> None:
     """Two utterances of their own, given at once: the second's words follow the first one's last sample."""
     first = "Hello, this is the dental clinic, how may I help you today?"
     length = synthesiser.speak(first).seconds
-    frames = [TTSSpeakFrame(first, append_to_context=True), TTSSpeakFrame(SECOND, append_to_context=True)]
+    frames = [TTSSpeakFrame(first, append_to_context=True), TTSSpeakFrame(SHORT_WORDS, append_to_context=True)]
     call = await interrupted(EmbeddedTTSService(synthesiser), frames, length + 1.0)
-    assert_context_holds_what_was_played(call, synthesiser.speak(f"{first} {SECOND}"), length + 1.0)
+    assert_context_holds_what_was_played(call, synthesiser.speak(f"{first} {SHORT_WORDS}"), length + 1.0)
 
 
 async def test_the_next_answer_is_timed_from_its_own_start(synthesiser: Synthesiser) -> None:
