@@ -239,8 +239,8 @@ OTTO = Persona(
 
 
 @pytest.fixture
-def localhost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
-    context, certificate = tls.localhost(tmp_path)
+def certified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    context, certificate = tls.loopback(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     return context
 
@@ -265,9 +265,9 @@ def heard(board: Bench) -> str:
 
 
 class TestElevenLabsSpeech:
-    async def test_speaks_an_answer_in_the_personas_voice_with_word_times(self, localhost: ssl.SSLContext) -> None:
+    async def test_speaks_an_answer_in_the_personas_voice_with_word_times(self, certified: ssl.SSLContext) -> None:
         script = [VOICES, eleven.Speaks("It is noon.", 0.8), eleven.Speaks("Lunch is ready.", 1.05)]
-        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
             service = await loaded(cloud.elevenlabs_tts(base_url=server.url))
             async with bench(service.build(Session(OTTO, LLMContext()))) as board:
                 await board.send(*answer("It is noon.", "Lunch is ready."))
@@ -297,10 +297,10 @@ class TestElevenLabsSpeech:
         assert goodbye == {"close_socket": True}
 
     async def test_an_interruption_closes_the_context_and_the_next_answer_is_spoken(
-        self, localhost: ssl.SSLContext
+        self, certified: ssl.SSLContext
     ) -> None:
         script = [eleven.Speaks("It is a long story.", 3.0, until=0.5, then="hold"), eleven.Speaks("Sorry.", 0.4)]
-        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
             service = cloud.elevenlabs_tts(base_url=server.url)
             async with bench(service.build(Session(OTTO, LLMContext()))) as board:
                 await board.send(*answer("It is a long story.")[:-1])
@@ -318,10 +318,10 @@ class TestElevenLabsSpeech:
 
     @pytest.mark.parametrize("then", ["drop", "close"])
     async def test_a_line_that_breaks_in_mid_sentence_is_an_error_and_the_next_answer_is_spoken(
-        self, localhost: ssl.SSLContext, then: str
+        self, certified: ssl.SSLContext, then: str
     ) -> None:
         script = [eleven.Speaks("It is a long story.", 3.0, until=0.5, then=then), eleven.Speaks("Sorry.", 0.4)]
-        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
             tts = cloud.elevenlabs_tts(base_url=server.url).build(Session(OTTO, LLMContext()))
             async with bench(tts) as board:
                 reconnected = event(tts, "on_connected")
@@ -335,8 +335,8 @@ class TestElevenLabsSpeech:
                 assert heard(board).endswith("Sorry.")
                 assert len(board.errors) == 1
 
-    async def test_a_refused_key_is_an_error_not_a_crash(self, localhost: ssl.SSLContext) -> None:
-        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=localhost) as server:
+    async def test_a_refused_key_is_an_error_not_a_crash(self, certified: ssl.SSLContext) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=certified) as server:
             service = cloud.elevenlabs_tts(base_url=server.url)
             async with bench(service.build(Session(OTTO, LLMContext()))) as board:
                 error = await board.wait(ErrorFrame)
@@ -396,10 +396,10 @@ class TestElevenLabsVoices:
 
 class TestElevenLabsTranscripts:
     async def test_partials_come_while_the_caller_speaks_and_the_whole_on_commit(
-        self, localhost: ssl.SSLContext
+        self, certified: ssl.SSLContext
     ) -> None:
         script = [eleven.Hears("What time is it?", {0.2: "What", 0.5: "What time"}), eleven.Hears("Thanks.")]
-        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
             stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
             async with bench(stt) as board:
                 await board.send(VADUserStartedSpeakingFrame(), *microphone(0.6))
@@ -425,10 +425,10 @@ class TestElevenLabsTranscripts:
 
     @pytest.mark.parametrize("broken", [eleven.Hears("Lost.", until=0.3), eleven.Hears(None)])
     async def test_a_line_that_breaks_before_the_transcript_is_an_error_and_the_next_words_are_heard(
-        self, localhost: ssl.SSLContext, broken: eleven.Hears
+        self, certified: ssl.SSLContext, broken: eleven.Hears
     ) -> None:
         script = [broken, eleven.Hears("Once more.")]
-        async with ScriptedElevenLabs(*script, tls=localhost) as server:
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
             stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
             async with bench(stt) as board:
                 reconnected = event(stt, "on_connected")
@@ -443,8 +443,8 @@ class TestElevenLabsTranscripts:
                 assert [frame.text for frame in board.all(TranscriptionFrame)] == ["Once more."]
                 assert len(board.errors) == 1
 
-    async def test_a_refused_key_is_an_error(self, localhost: ssl.SSLContext) -> None:
-        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=localhost) as server:
+    async def test_a_refused_key_is_an_error(self, certified: ssl.SSLContext) -> None:
+        async with ScriptedElevenLabs(eleven.Refuses(401, "invalid_api_key"), tls=certified) as server:
             stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
             async with bench(stt) as board:
                 error = await board.wait(ErrorFrame)
@@ -576,14 +576,14 @@ class TestStack:
 
     @pytest.mark.skipif(not RECORDING.exists(), reason=f"{RECORDING.name} is not in the shared data")
     async def test_holds_a_turn_from_speech_to_speech(
-        self, localhost: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+        self, certified: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         samples, rate = soundfile.read(RECORDING, dtype="float32")
         samples = soxr.resample(samples, rate, 16000)
         voices = [VOICES, eleven.Speaks("It ships today.", 0.9)]
         ears = [eleven.Hears("Where is my order?", {0.5: "Where is"})]
         async with (
-            ScriptedElevenLabs(*voices, *ears, tls=localhost) as elevenlabs,
+            ScriptedElevenLabs(*voices, *ears, tls=certified) as elevenlabs,
             ScriptedAnthropic(Says(["It ships ", "today."])) as claude,
         ):
             monkeypatch.setenv("ELEVENLABS_BASE_URL", elevenlabs.url)

@@ -25,7 +25,7 @@ from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.personas import Persona
 from pipelines.stacks import StackError
 
-URL = "https://antiphon.daily.co/room"
+URL = "https://localhost/room"
 FERNI = Persona(name="Ferni", instructions="You are Ferni.", greeting="Hello and welcome.")
 GREETING_SECS = 3 * standin.WORD_SECS
 RECORDING = Path(__file__).parents[2] / "shared/data/agent_turns_tau2/tau2_order_status.wav"
@@ -133,6 +133,10 @@ class TestBefore:
     async def test_a_malformed_address(self, url: str) -> None:
         with pytest.raises(DailyError, match=r"is no Daily room: write it as https://your-domain\.daily\.co/room$"):
             await daily.join(url, "token", BASIC_CASCADE, standin.stack(), FERNI)
+
+    async def test_an_unknown_host(self) -> None:
+        with pytest.raises(DailyError, match=r"cannot be reached, room\.invalid is unknown here: check the network"):
+            await daily.join("https://room.invalid/room", "token", BASIC_CASCADE, standin.stack(), FERNI)
 
     async def test_neither_token_nor_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("DAILY_API_KEY", raising=False)

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from daily import LogLevel
 from loguru import logger
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
@@ -24,7 +23,7 @@ from pipelines.stacks import Stack
 DAILY_API_URL = "https://api.daily.co/v1"
 """Where tokens are minted, unless the environment's `DAILY_API_URL` says otherwise."""
 
-TOKEN_WAIT_SECS = 10.0
+API_WAIT_SECS = 10.0
 JOIN_WAIT_SECS = 15.0
 
 
@@ -51,8 +50,9 @@ async def join(room_url: str, token: str | None, architecture: Architecture, sta
             is cut off.
         DefinitionError, StackError: As `assemble`.
     """
-    _check_address(room_url)
+    host = _host(room_url)
     check(architecture, stack)
+    await _resolve(host)
     token = token or await _mint(room_url)
     await stack.load(architecture)
     transport = DailyTransport(
@@ -62,8 +62,6 @@ async def join(room_url: str, token: str | None, architecture: Architecture, sta
         # One mixed track: with a track for each participant their chunks would alternate in one stream.
         DailyParams(audio_in_enabled=True, audio_out_enabled=True, audio_in_user_tracks=False),
     )
-    # The SDK's own log is JSON on standard error; what matters in it arrives as errors.
-    transport.set_log_level(LogLevel.Off)
     await stay(transport, assemble(architecture, stack, transport, persona=persona), persona.greeting)
 
 
@@ -129,11 +127,23 @@ async def stay(transport: DailyTransport, worker: PipelineWorker, greeting: str 
         raise DailyError(cut_off[0])
 
 
-def _check_address(room_url: str) -> None:
+def _host(room_url: str) -> str:
     parts = urlsplit(room_url)
     name = parts.path.removeprefix("/")
     if parts.scheme != "https" or not parts.hostname or not name or "/" in name:
         raise DailyError(f"{room_url!r} is no Daily room: write it as https://your-domain.daily.co/room")
+    return parts.hostname
+
+
+async def _resolve(host: str) -> None:
+    """Find out at once what the SDK takes 20 s to give up, time in which ctrl-C waits for it."""
+    try:
+        async with asyncio.timeout(API_WAIT_SECS):
+            await asyncio.get_running_loop().getaddrinfo(host, 443)
+    except OSError:
+        raise DailyError(
+            f"Daily cannot be reached, {host} is unknown here: check the network and the room's address"
+        ) from None
 
 
 async def _mint(room_url: str) -> str:
@@ -141,7 +151,7 @@ async def _mint(room_url: str) -> str:
     if not key:
         raise DailyError("a Daily room needs DAILY_API_KEY: set it in the environment, or give --token")
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TOKEN_WAIT_SECS)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=API_WAIT_SECS)) as session:
             helper = DailyRESTHelper(
                 daily_api_key=key,
                 daily_api_url=os.environ.get("DAILY_API_URL") or DAILY_API_URL,

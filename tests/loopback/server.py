@@ -42,7 +42,7 @@ class ScriptedServer(Generic[Step]):
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://localhost:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def coming(self, kind: type[Kind]) -> Kind | None:
         """The script's next step of that kind, left where it is."""
@@ -76,7 +76,7 @@ class ScriptedServer(Generic[Step]):
         app.add_routes(self.routes())
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "localhost", 0, ssl_context=self._tls)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
