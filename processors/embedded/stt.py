@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,11 @@ Transcribe = Callable[[NDArray[np.float32]], str]
 
 
 class Purpose(Enum):
-    """What a transcription is for; a later one in this order replaces an earlier one that has not begun."""
+    """What a transcription is for."""
 
-    INTERIM = 1
-    EARLY = 2
-    FINAL = 3
+    INTERIM = auto()
+    EARLY = auto()
+    FINAL = auto()
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Job:
     samples: NDArray[np.float32]
     utterance: int
     pause: int
+
+    @property
+    def moment(self) -> tuple[int, int]:
+        """Two jobs of one moment are about the same words."""
+        return self.utterance, self.pause
 
 
 class EmbeddedSTTService(STTService):
@@ -75,7 +81,7 @@ class EmbeddedSTTService(STTService):
         self._in_pause = False
         self._interim_at = 0.0
         self._early: str | None = None
-        self._owed: int | None = None
+        self._owed: deque[Job] = deque()
         self._wanted: Job | None = None
         self._job: asyncio.Task[None] | None = None
 
@@ -98,7 +104,7 @@ class EmbeddedSTTService(STTService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADUserStartedSpeakingFrame):
-            self._begin(frame.start_secs)
+            self._begin_utterance(frame.start_secs)
         elif isinstance(frame, SpeechPausedFrame) and self._in_speech:
             self._in_pause = True
             self._pauses += 1
@@ -109,7 +115,7 @@ class EmbeddedSTTService(STTService):
             self._early = None
         await super().process_frame(frame, direction)
         if isinstance(frame, VADUserStoppedSpeakingFrame):
-            await self._end()
+            await self._end_utterance()
 
     async def cleanup(self) -> None:
         await super().cleanup()
@@ -117,41 +123,51 @@ class EmbeddedSTTService(STTService):
             await self.cancel_task(self._job)
             self._job = None
 
-    def _begin(self, start_secs: float) -> None:
+    def _begin_utterance(self, start_secs: float) -> None:
         self._utterance.start(start_secs)
         self._utterances += 1
         self._pauses += 1
         self._in_speech, self._in_pause = True, False
         self._interim_at = 0.0
         self._early = None
-        # The words of an utterance that just ended are still owed.
-        if self._wanted and self._wanted.purpose is not Purpose.FINAL:
-            self._wanted = None
+        self._wanted = None
 
-    async def _end(self) -> None:
+    async def _end_utterance(self) -> None:
         self._in_speech = False
         if self._early is not None:
             await self._push_final(self._early)
             return
-        self._owed = self._utterances
-        self._want(Purpose.FINAL)
+        self._wanted = None
+        self._owed.append(self._new_job(Purpose.FINAL))
+        self._start_work()
+
+    def _new_job(self, purpose: Purpose) -> Job:
+        return Job(purpose, self._utterance.samples(), self._utterances, self._pauses)
 
     def _want(self, purpose: Purpose) -> None:
-        if self._wanted is None or purpose.value > self._wanted.purpose.value:
-            self._wanted = Job(purpose, self._utterance.samples(), self._utterances, self._pauses)
+        self._wanted = self._new_job(purpose)
+        self._start_work()
+
+    def _start_work(self) -> None:
         if self._job is None:
             self._job = self.create_task(self._work(), f"{self}::transcribe")
 
     async def _work(self) -> None:
-        while self._wanted is not None:
-            job, self._wanted = self._wanted, None
+        while self._owed or self._wanted:
+            # What has been said comes before what is being said. It stays in the queue until its words are known.
+            job = self._owed[0] if self._owed else self._wanted
+            assert job is not None  # noqa: S101
+            if job is self._wanted:
+                self._wanted = None
             text = await self._heard(job.samples)
-            if job.purpose is Purpose.INTERIM:
-                if job.utterance == self._utterances and self._in_speech and not self._in_pause:
-                    await self._push_interim(text)
-            elif self._owed == job.utterance and (job.purpose is Purpose.FINAL or job.pause == self._pauses):
+            if self._owed and job.moment == self._owed[0].moment:
+                self._owed.popleft()
                 await self._settle(job, text)
-            elif job.pause == self._pauses and self._in_speech:
+            elif job.moment != (self._utterances, self._pauses) or not self._in_speech:
+                continue
+            elif job.purpose is Purpose.INTERIM:
+                await self._push_interim(text)
+            else:
                 self._early = text
                 if text:
                     frame = EagerTranscriptionFrame(text=text, user_id=self._user_id, timestamp=time_now_iso8601())
@@ -160,9 +176,6 @@ class EmbeddedSTTService(STTService):
 
     async def _settle(self, job: Job, text: str) -> None:
         """Push the transcript that is owed for an utterance that has ended."""
-        self._owed = None
-        if self._wanted and self._wanted.purpose is Purpose.FINAL:
-            self._wanted = None
         if job.utterance == self._utterances:
             await self._push_final(text)
         elif text:
