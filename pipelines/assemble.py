@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines import personas
 from pipelines.definition import Architecture, DefinitionError
 from pipelines.stacks import Session, Stack
 
@@ -108,9 +107,11 @@ def assemble(
     from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
     from pipecat.processors.frameworks.rtvi import RTVIObserverParams
 
+    from pipelines.apology import Apology
+    from pipelines.personas import load as load_persona
     from processors.turns.strategy import turn_strategies
 
-    session = Session(persona or personas.load("ferni"), context or LLMContext())
+    session = Session(persona or load_persona("ferni"), context or LLMContext())
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turn_strategies())
     )
@@ -119,7 +120,7 @@ def assemble(
         stack.services[stage.name].build(session) if stage.service else PROCESSORS[stage.name](parts)
         for stage in architecture.stages
     ]
-    return PipelineWorker(
+    worker = PipelineWorker(
         Pipeline(processors),
         params=PipelineParams(
             audio_in_sample_rate=INPUT_RATE,
@@ -132,3 +133,5 @@ def assemble(
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,
     )
+    worker.add_observer(Apology(session.persona.apology, worker.queue_frame))
+    return worker

@@ -18,8 +18,10 @@ def split(text: str) -> list[str]:
     [
         ("Sure. I can help.", ["Sure.", "I can help."]),
         ("Of course, I can help you with that.", ["Of course,", "I can help you with that."]),
-        ("Well, I can help you.", ["Well, I can help you."]),
-        ("I can, if you like, do that, too. Or not, maybe.", ["I can,", "if you like, do that, too.", "Or not, maybe."]),
+        ("Sure, I can do that, too. Or not, maybe.", ["Sure,", "I can do that, too.", "Or not, maybe."]),
+        ("I can, if you like, do that, too, or not.", ["I can,", "if you like, do that, too, or not."]),
+        ("I can check the status of your order in a minute.", ["I can check the status", "of your order in a minute."]),
+        ("It is one of those that they sell.", ["It is one of those", "that they sell."]),
         ("It costs $1,000 a year, or more.", ["It costs $1,000 a year,", "or more."]),
         ("Dr. Smith is in. Come at 3.5 hours.", ["Dr. Smith is in.", "Come at 3.5 hours."]),
         ("Write to a@example.com. Thanks.", ["Write to a@example.com.", "Thanks."]),

@@ -330,9 +330,12 @@ async def serve(
             on_failed(talk.loading.error)
 
     following = asyncio.create_task(follow())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await server.serve(sockets=[listener])
+        await asyncio.shield(serving)
     finally:
+        server.should_exit = True
+        await serving
         following.cancel()
         await talk.close()
         listener.close()

@@ -19,6 +19,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
@@ -74,9 +75,8 @@ class _Watch(BaseObserver):
             turn.transcript = f"{turn.transcript} {frame.text}".strip()
         elif isinstance(frame, TTSTextFrame):
             turn.answer = f"{turn.answer} {frame.text}".strip()
-        elif isinstance(frame, UserStoppedSpeakingFrame):
-            if asyncio.get_running_loop().time() < turn.speech_end and data.direction.name == "DOWNSTREAM":
-                turn.ended_early += 1
+        elif isinstance(frame, UserStoppedSpeakingFrame) and data.direction is FrameDirection.DOWNSTREAM:
+            turn.ended_early += asyncio.get_running_loop().time() < turn.speech_end
 
 
 class Caller:

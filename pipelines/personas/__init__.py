@@ -25,6 +25,7 @@ class Persona(BaseModel):
         name: What the persona calls itself.
         instructions: The system prompt.
         greeting: Said when a caller arrives; empty to wait for the caller.
+        apology: Said when something fails in mid-call; empty to say nothing.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
     """
 
@@ -33,6 +34,7 @@ class Persona(BaseModel):
     name: str = Field(min_length=1)
     instructions: str = Field(min_length=1)
     greeting: str = ""
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
     voices: dict[str, dict[str, str | float]] = Field(default_factory=dict)
 
 

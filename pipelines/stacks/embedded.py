@@ -65,7 +65,7 @@ def _load_server(progress: Bytes) -> LlamaServer:
     from processors.embedded.llama import LlamaServer
     from processors.embedded.weights import locate
 
-    return LlamaServer(locate("qwen2.5-coder-1.5b-instruct-q4_k_m", progress=progress))
+    return LlamaServer(locate("qwen2.5-coder-1.5b-instruct-q4_k_m", progress=progress), progress)
 
 
 def _load_synthesiser(progress: Bytes) -> Synthesiser:
@@ -92,7 +92,7 @@ def _llm(session: Session) -> FrameProcessor:
     from processors.embedded.llm import EmbeddedLLMService
 
     server = LANGUAGE_MODEL.get()
-    return EmbeddedLLMService(server.url, server.api_key, session.persona.instructions, session.context)
+    return EmbeddedLLMService(server, session.persona.instructions, session.context)
 
 
 def _tts(session: Session) -> FrameProcessor:
@@ -106,9 +106,7 @@ EMBEDDED = Stack(
     name="embedded",
     services={
         "STT": Service("embedded", _stt, load=RECOGNISER.load),
-        "LLM": Service(
-            "embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=LANGUAGE_MODEL.load
-        ),
+        "LLM": Service("embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=LANGUAGE_MODEL.load),
         "TTS": Service(
             "embedded",
             _tts,

@@ -1,50 +1,132 @@
-"""llama.cpp's server in this process: an OpenAI-compatible endpoint on a free loopback port."""
+"""llama.cpp's server beside this process: an OpenAI-compatible endpoint on a free loopback port.
+
+A process of its own, because loading a model into this one would hold the interpreter's lock, and so the event loop,
+for seconds; and because a server that dies takes nothing with it and can be started again.
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import json
 import os
 import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+import psutil
+from loguru import logger
 
 CONTEXT_TOKENS = 6144
 SLOTS = 2
 """Conversations whose prompts stay cached side by side."""
 
+POLL_SECS = 0.1
+
+
+class LlamaError(RuntimeError):
+    """The server could not be started. One line."""
+
 
 class LlamaServer:
-    """Serves one model to this process.
+    """Serves one model. Blocks until it is ready.
 
     Args:
-        model: A GGUF file. It is read into memory: mapped pages made first tokens take seconds at times.
+        model: A GGUF file. It is read into memory.
+        progress: Told bytes read and bytes in all while the model is loaded.
         threads: For prompts and tokens; two suit two cores.
+
+    Raises:
+        LlamaError: If the server does not start.
     """
 
-    def __init__(self, model: Path, *, threads: int = 2) -> None:
-        # OpenMP's threads spin at every barrier by default: with anything else on the same cores, tokens came six times
-        # slower. The library reads this when it is loaded.
-        os.environ.setdefault("GOMP_SPINCOUNT", "0")
-        import xllamacpp
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(model)
-        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
-        params.n_ctx = CONTEXT_TOKENS
-        params.n_parallel = SLOTS
-        params.kv_unified = True
-        params.cache_ram_mib = 0
-        params.cpuparams.n_threads = threads
-        params.cpuparams_batch.n_threads = threads
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
-        params.ui = False
-        params.endpoint_slots = False
-        params.verbosity = -1
+    def __init__(
+        self, model: Path, progress: Callable[[int, int], None] = lambda done, of: None, *, threads: int = 2
+    ) -> None:
+        self._model = model
+        self._threads = threads
+        self._lock = threading.Lock()
         self.api_key = secrets.token_urlsafe(24)
-        params.api_keys = [self.api_key]
-        self._server: Any = xllamacpp.Server(params)
+        self.module: str | None = None
+        self._process, self.url = self._start(0, progress)
+        atexit.register(self.close)
 
     @property
-    def url(self) -> str:
-        """The base URL for an OpenAI client."""
-        return f"{self._server.listening_address}/v1"
+    def pid(self) -> int:
+        """The server's process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server is running."""
+        return self._process.poll() is None
+
+    def revive(self) -> None:
+        """Start the server again, at the same address, if it has died. Blocks; for threads.
+
+        Raises:
+            LlamaError: If it does not start.
+        """
+        with self._lock:
+            if not self.alive:
+                logger.warning(
+                    f"the language model's server died (status {self._process.returncode}): starting it again"
+                )
+                self._process, self.url = self._start(int(self.url.rsplit(":", 1)[1].split("/")[0]))
+
+    def close(self) -> None:
+        """Stop the server."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin:
+                self._process.stdin.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _start(
+        self, port: int, progress: Callable[[int, int], None] = lambda done, of: None
+    ) -> tuple[subprocess.Popen[str], str]:
+        arguments = [str(self._model), str(port), str(self._threads), str(CONTEXT_TOKENS), str(SLOTS)]
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "processors.embedded.llama_worker", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "ANTIPHON_LLAMA_KEY": self.api_key},
+            # Ctrl-C in the terminal goes to this process, which then closes the pipe.
+            start_new_session=True,
+        )
+        watching = threading.Thread(target=self._watch, args=(process, progress), daemon=True)
+        watching.start()
+        assert process.stdout is not None  # noqa: S101
+        line = process.stdout.readline()
+        if not line:
+            status = process.wait()
+            raise LlamaError(
+                f"language model: its server ended with status {status} while loading {self._model.name}: "
+                f"check the memory that is free with antiphon doctor"
+            )
+        ready = json.loads(line)
+        self.module = ready["module"]
+        watching.join()
+        return process, ready["url"]
+
+    def _watch(self, process: subprocess.Popen[str], progress: Callable[[int, int], None]) -> None:
+        """Report the memory that the loading model fills."""
+        size = self._model.stat().st_size
+        stop = threading.Event()
+        with contextlib.suppress(psutil.Error):
+            loading = psutil.Process(process.pid)
+            while loading.is_running() and loading.status() != psutil.STATUS_ZOMBIE:
+                filled = loading.memory_info().rss
+                progress(min(filled, size), size)
+                if filled >= size or stop.wait(POLL_SECS):
+                    return

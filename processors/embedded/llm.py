@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jsonschema
 from loguru import logger
+from openai import AsyncStream
+from openai.types.chat import ChatCompletionChunk
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMInvocationParams
 from pipecat.frames.frames import Frame, LLMContextAssistantTurnFrame, LLMContextFrame, StartFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -24,6 +26,19 @@ CONTEXT_CHARACTERS = 9000
 """About 2500 tokens of English: two conversations and their answers fit into the server's context."""
 
 
+class Server(Protocol):
+    """What the service talks to: `processors.embedded.llama.LlamaServer`."""
+
+    url: str
+    api_key: str
+
+    @property
+    def alive(self) -> bool: ...
+
+    def revive(self) -> None:
+        """Start it again if it has died. Called in threads."""
+
+
 class EmbeddedLLMService(OpenAILLMService):
     """Answers from the local model.
 
@@ -31,16 +46,15 @@ class EmbeddedLLMService(OpenAILLMService):
     server's cache, so that at the end of a turn only its last words are new.
 
     Args:
-        url: Base URL of the local server.
-        api_key: The server's key.
+        server: The local server; started again if it dies.
         instructions: The system prompt.
         context: The live context of the conversation.
     """
 
-    def __init__(self, url: str, api_key: str, instructions: str, context: LLMContext) -> None:
+    def __init__(self, server: Server, instructions: str, context: LLMContext) -> None:
         super().__init__(
-            base_url=url,
-            api_key=api_key,
+            base_url=server.url,
+            api_key=server.api_key,
             settings=OpenAILLMService.Settings(
                 model="local",
                 system_instruction=instructions,
@@ -49,6 +63,7 @@ class EmbeddedLLMService(OpenAILLMService):
                 extra={"extra_body": {"cache_prompt": True}},
             ),
         )
+        self._server = server
         self._live = context
         self._preparing: asyncio.Task[None] | None = None
 
@@ -60,6 +75,11 @@ class EmbeddedLLMService(OpenAILLMService):
         params: dict[str, Any] = super().build_chat_completion_params(params_from_context)
         params["messages"] = bounded(params["messages"], CONTEXT_CHARACTERS)
         return params
+
+    async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
+        if not self._server.alive:
+            await asyncio.to_thread(self._server.revive)
+        return await super().get_chat_completions(context)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, UserTurnSoFarFrame):

@@ -14,20 +14,29 @@ ABBREVIATIONS = frozenset(
     "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
     "e.g i.e a.m p.m u.s u.k".split()
 )
-FIRST_CLAUSE_WORDS = 2
-"""A first clause shorter than this is spoken together with what follows it."""
+PHRASE_STARTS = frozenset(
+    "about after and as at because before between but by during for from if in into near of on once or over since so "
+    "than that through to under unless until when where whether which while who with within without".split()
+)
+"""Words before which a speaker may take a breath."""
+
+EARLY_WORDS = 6
+"""Until so many words have been given back, pieces may end at a clause."""
+
+PHRASE_WORDS = 4
+"""A first piece may also end before a phrase, once it has so many words."""
 
 
 class ClauseSplitter:
     """Feed it text as it arrives; it gives back what can be spoken.
 
-    The first piece of an answer ends at its first clause, so that the voice starts early; later ones are whole
-    sentences, because they are written faster than they are spoken and sound better whole.
+    The first pieces of an answer end at clauses, the very first if need be before a phrase, so that the voice starts
+    early; later ones are whole sentences, because they are written faster than they are spoken and sound better whole.
     """
 
     def __init__(self) -> None:
         self._held = ""
-        self._first = True
+        self._given = 0
 
     @property
     def held(self) -> str:
@@ -48,12 +57,12 @@ class ClauseSplitter:
             if cut:
                 pieces.append(self._held[:cut].strip())
                 self._held = self._held[cut:]
-                self._first = False
+                self._given += len(pieces[-1].split())
         return pieces
 
     def finish(self) -> str:
         """What is left at the end of the answer; the next text begins a new one."""
-        rest, self._held, self._first = self._held.strip(), "", True
+        rest, self._held, self._given = self._held.strip(), "", 0
         return rest
 
     def _cut(self) -> int:
@@ -68,10 +77,21 @@ class ClauseSplitter:
         mark = closed[-1]
         if mark in SENTENCE_ENDS:
             return len(self._held) if self._ends_sentence(closed, spaced) else 0
-        if self._first and mark in CLAUSE_ENDS and len(closed.split()) >= FIRST_CLAUSE_WORDS:
+        if self._given >= EARLY_WORDS:
+            return 0
+        if mark in CLAUSE_ENDS:
             # "1,000" and "7:30" go on without a space.
             return len(self._held) if spaced or not closed[-2:-1].isdigit() else 0
-        return 0
+        return self._before_phrase(body) if spaced and not self._given else 0
+
+    @staticmethod
+    def _before_phrase(text: str) -> int:
+        """Where the last word begins, if it starts a phrase and enough stands before it; or 0."""
+        before, _, last = text.rpartition(" ")
+        words = before.split()
+        if last.lower() not in PHRASE_STARTS or len(words) < PHRASE_WORDS or words[-1].lower() in PHRASE_STARTS:
+            return 0
+        return len(before) + 1
 
     @staticmethod
     def _ends_sentence(text: str, spaced: bool) -> bool:
