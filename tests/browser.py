@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,24 +34,28 @@ FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=WebRtcHideLocalIpsWithMdns",
 )
-FAKE_MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 @asynccontextmanager
-async def chromium(microphone: Path | None = None, *, refuse: bool = False) -> AsyncIterator[Browser]:
+async def chromium(
+    microphone: Path | None = None, *, refuse: bool = False, absent: bool = False
+) -> AsyncIterator[Browser]:
     """A browser.
 
     Args:
         microphone: What is said into it, once; Chromium's beeps if none is given.
         refuse: Whether the microphone is refused.
+        absent: Whether there is none, not even the machine's own.
     """
-    flags = [*FLAGS, *(FAKE_MICROPHONE[1:] if refuse else FAKE_MICROPHONE)]
-    if refuse:
-        flags.append("--deny-permission-prompts")
+    flags = [*FLAGS]
+    flags.append("--deny-permission-prompts" if refuse else "--use-fake-ui-for-media-stream")
+    if not absent:
+        flags.append("--use-fake-device-for-media-stream")
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    unheard = {"PULSE_SERVER": "none", "PIPEWIRE_REMOTE": "none", "ALSA_CONFIG_PATH": os.devnull} if absent else {}
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags, env={**os.environ, **unheard})
         try:
             yield browser
         finally:

@@ -22,6 +22,7 @@ import standin
 from aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from loguru import logger
+from pipecat.frames.frames import LLMContextFrame
 from serving import serving
 from starlette.datastructures import Headers
 
@@ -31,6 +32,7 @@ from pipelines.app.server import PAGE, ServerError, Talk, bind
 from pipelines.app.web_calls import is_for_us
 from pipelines.app.web_gate import LARGEST_BODY, Gate
 from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.stacks import Service
 from pipelines.stacks.stack import Progress, StackError
 
 FERNI = personas.load("ferni")
@@ -390,7 +392,7 @@ async def test_clients_get_nothing_from_before_the_guard() -> None:
         await caller.hear("bot-started-speaking")
         await caller.hear("bot-stopped-speaking")
         talk.calls.workers[0].app_resources.context.add_message({"role": "user", "content": "Sing."})
-        await talk.calls.workers[0].queue_frame(standin.LLMContextFrame(talk.calls.workers[0].app_resources.context))
+        await talk.calls.workers[0].queue_frame(LLMContextFrame(talk.calls.workers[0].app_resources.context))
         kinds = set()
         while "bot-stopped-speaking" not in kinds:
             kinds.add((await caller.messages.get())["type"])
@@ -468,7 +470,7 @@ async def test_a_failing_service_refuses_the_call_in_words(log: list[str]) -> No
         raise RuntimeError("the voice is out of order")
 
     stack = standin.stack()
-    stack = stack.replace(TTS=standin.Service("tone", broken, stack.services["TTS"].provides))
+    stack = stack.replace(TTS=Service("tone", broken, stack.services["TTS"].provides))
     talk = Talk(BASIC_CASCADE, stack)
     async with ready(talk) as client, peer() as caller:
         answer = await caller.call(client)
