@@ -20,7 +20,7 @@ PHRASE_STARTS = frozenset(
 )
 """Words before which a speaker may take a breath."""
 
-EARLY_WORDS = 6
+EARLY_WORDS = 3
 """Until so many words have been given back, pieces may end at a clause."""
 
 PHRASE_WORDS = 4
