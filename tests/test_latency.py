@@ -1,0 +1,90 @@
+"""A turn's marks, and parts that sum to the whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    BotStartedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    LLMTextFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+
+from pipelines.lab.latency import MARKS, LatencyObserver, TurnMarks
+
+TURN: list[tuple[float, Frame]] = [
+    (0.0, VADUserStartedSpeakingFrame()),
+    (0.0, UserStartedSpeakingFrame()),
+    (0.0, InterruptionFrame()),
+    (1.2, VADUserStoppedSpeakingFrame(stop_secs=0.2)),
+    (1.21, TranscriptionFrame(text="Hello.", user_id="", timestamp="")),
+    (1.25, UserStoppedSpeakingFrame()),
+    (1.3, LLMTextFrame("Hi")),
+    (1.4, AggregatedTextFrame(text="Hi.", text_type="sentence")),
+    (1.42, TTSAudioRawFrame(b"\0\0", 24000, 1)),
+    (1.43, BotStartedSpeakingFrame()),
+]
+
+
+def observe(timeline: list[tuple[float, Frame]]) -> LatencyObserver:
+    observer = LatencyObserver()
+    for now, frame in timeline:
+        observer.mark(frame, now)
+    return observer
+
+
+def test_each_part_ends_at_its_mark() -> None:
+    (turn,) = observe(TURN).turns
+    assert {part.name: round(part.ms) for part in turn.parts()} == {
+        "noticing the end of speech": 200,
+        "transcript": 10,
+        "deciding the turn is over": 40,
+        "first token": 50,
+        "first clause": 100,
+        "voice": 20,
+        "output": 10,
+    }
+    assert turn.total_ms == pytest.approx(430)
+
+
+@given(st.dictionaries(st.sampled_from(list(MARKS)), st.floats(0, 10)), st.floats(0, 10))
+def test_parts_sum_to_the_whole_in_whatever_order_things_happened(at: dict[str, float], end: float) -> None:
+    marks = TurnMarks(end, {**at, "heard": end + 1.0})
+    total = marks.total_ms
+    assert total is not None
+    assert sum(part.ms for part in marks.parts()) == pytest.approx(total)
+    assert all(part.ms >= 0 for part in marks.parts())
+
+
+def test_a_greeting_is_no_turn() -> None:
+    assert observe([(0.5, TTSAudioRawFrame(b"\0\0", 24000, 1)), (0.6, BotStartedSpeakingFrame())]).turns == []
+
+
+def test_speech_that_goes_on_starts_the_marks_anew() -> None:
+    again: list[tuple[float, Frame]] = [
+        *TURN[:5],
+        (1.3, VADUserStartedSpeakingFrame()),
+        *[(now + 1, frame) for now, frame in TURN[3:]],
+    ]
+    (turn,) = observe(again).turns
+    assert turn.speech_end == pytest.approx(2.0)
+    assert turn.total_ms == pytest.approx(430)
+
+
+def test_two_turns_are_two() -> None:
+    seen: list[int] = []
+    observer = LatencyObserver(lambda number, marks: seen.append(number))
+    for offset in (0, 10):
+        for now, frame in TURN:
+            observer.mark(frame, now + offset)
+    assert seen == [1, 2]
+    assert [round(turn.total_ms or 0) for turn in observer.turns] == [430, 430]
