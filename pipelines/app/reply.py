@@ -42,7 +42,8 @@ async def hold(
     Returns:
         The turns, and all answers as they were heard at 24 kHz with half a second between them.
     """
-    turns, answers = [], []
+    turns: list[Turn] = []
+    answers: list[NDArray[np.float32]] = []
     pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
     async with calling(
         lambda transport, observers: assemble(architecture, stack, transport, persona=persona, observers=observers)

@@ -163,13 +163,13 @@ class Calls:
             worker = self._build(transport)
         except BaseException:
             del self._workers[connection]
-            await connection.disconnect()  # type: ignore[no-untyped-call]
+            await connection.disconnect()
             raise
         self._workers[connection] = worker
         run = asyncio.create_task(self._run(connection, transport, worker))
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
-        answer: dict[str, str] = connection.get_answer()  # type: ignore[no-untyped-call]
+        answer: dict[str, str] = connection.get_answer()
         return answer
 
     async def _run(
@@ -193,7 +193,7 @@ class Calls:
         finally:
             watch.cancel()
             del self._workers[connection]
-            await connection.disconnect()  # type: ignore[no-untyped-call]
+            await connection.disconnect()
             logger.info(f"a call ended, {self.lines_taken} going on")
 
     async def close(self) -> None:

@@ -22,7 +22,8 @@ def levels(samples: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
     """
     window = round(rate * WINDOW_SECS)
     whole = samples[: len(samples) // window * window].astype(np.float64).reshape(-1, window)
-    return 10 * np.log10(np.square(whole).mean(axis=1) + 1e-12)
+    level: NDArray[np.float64] = 10 * np.log10(np.square(whole).mean(axis=1) + 1e-12)
+    return level
 
 
 def speech_end(samples: NDArray[np.float32], rate: int) -> float:

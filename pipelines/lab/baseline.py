@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import ErrorFrame, Frame, TranscriptionFrame, TTSAudioRawFrame
 from pipecat.observers.base_observer import BaseObserver
@@ -28,6 +27,7 @@ from pipecat.utils.time import time_now_iso8601
 from pipelines import personas
 from pipelines.stacks import embedded
 from processors.embedded.weights import locate
+from processors.pcm import to_pcm, to_samples
 
 INPUT_RATE = 16000
 VOICE_RATE = 24000
@@ -41,7 +41,7 @@ class SegmentedMoonshine(SegmentedSTTService):
         super().__init__(sample_rate=INPUT_RATE, ttfs_p99_latency=0.5, settings=settings)
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
-        samples = np.frombuffer(audio, np.int16).astype(np.float32) / 32768
+        samples = to_samples(audio)
         recogniser = embedded.RECOGNISER.get()
         text = await asyncio.to_thread(recogniser.transcribe, samples[-30 * INPUT_RATE :])
         if text:
@@ -71,8 +71,7 @@ class WholeHibari(TTSService):
         except Exception as error:
             yield ErrorFrame(error=f"hibari: {error}")
             return
-        pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
-        yield TTSAudioRawFrame(audio=pcm, sample_rate=VOICE_RATE, num_channels=1, context_id=context_id)
+        yield TTSAudioRawFrame(audio=to_pcm(samples), sample_rate=VOICE_RATE, num_channels=1, context_id=context_id)
 
 
 def plain_worker(transport: BaseTransport, observers: Sequence[BaseObserver]) -> PipelineWorker:

@@ -172,14 +172,14 @@ async def run(data: Path, on_turn: Callable[[str, Path, int, int], None], limit:
     await _call(Contestant("warm-up", ours.make), paths[:1])
     await _call(Contestant("warm-up", plain.make), paths[:1])
     for at in range(0, len(paths), TURNS_PER_CALL):
+        batch = paths[at : at + TURNS_PER_CALL]
         for contestant in (plain, ours):
-            batch = paths[at : at + TURNS_PER_CALL]
+
+            def report(path: Path, number: int, name: str = contestant.name, before: int = done) -> None:
+                on_turn(name, path, before + number, 2 * len(paths))
+
             async with measured(contestant.load):
-                await _call(
-                    contestant,
-                    batch,
-                    lambda path, n, c=contestant, d=done: on_turn(c.name, path, d + n, 2 * len(paths)),
-                )
+                await _call(contestant, batch, report)
             done += len(batch)
     return Result(ours, plain, machine(), datetime.now(UTC).date().isoformat())
 

@@ -25,6 +25,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from pipelines.lab.acoustics import first_audible, speech_end
 from pipelines.lab.latency import LatencyObserver, TurnMarks
+from processors.pcm import to_samples
 from processors.transports.memory import MemoryTransport
 
 RATE = 16000
@@ -164,7 +165,7 @@ class Caller:
         """When the first audible sample after a moment was heard that was not the end of something begun before."""
         quiet_since = True
         for at, pcm in self.heard:
-            samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+            samples = to_samples(pcm)
             index = first_audible(samples)
             if index is None:
                 quiet_since = True
@@ -175,10 +176,7 @@ class Caller:
         return None
 
     def _audible_between(self, begin: float, end: float) -> bool:
-        return any(
-            begin <= at < end and first_audible(np.frombuffer(pcm, np.int16).astype(np.float32) / 32768) is not None
-            for at, pcm in self.heard
-        )
+        return any(begin <= at < end and first_audible(to_samples(pcm)) is not None for at, pcm in self.heard)
 
     def answer_audio(self) -> NDArray[np.float32]:
         """What was heard since the last `say`, at 24 kHz, with the pauses between pieces."""
@@ -188,7 +186,7 @@ class Caller:
         length = round((self.heard[-1][0] - begin) * OUTPUT_RATE) + len(self.heard[-1][1]) // 2
         audio = np.zeros(length, np.float32)
         for at, pcm in self.heard:
-            samples = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
+            samples = to_samples(pcm)
             start = round((at - begin) * OUTPUT_RATE)
             audio[start : start + len(samples)] = samples[: length - start]
         return audio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipelines.definition import Capability
 from pipelines.stacks.stack import Progress, Service, Session, Stack
@@ -98,7 +98,7 @@ def _llm(session: Session) -> FrameProcessor:
 def _tts(session: Session) -> FrameProcessor:
     from processors.embedded.tts import EmbeddedTTSService
 
-    voice = session.persona.voices.get("embedded", {})
+    voice: dict[str, Any] = session.persona.voices.get("embedded", {})
     return EmbeddedTTSService(SYNTHESISER.get(), settings=EmbeddedTTSService.Settings(**voice))
 
 

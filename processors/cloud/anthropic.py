@@ -19,7 +19,7 @@ class AnthropicLLM(AnthropicLLMService):
         self.add_event_handler("on_completion_timeout", self._stalled)
 
     async def cleanup(self) -> None:
-        await super().cleanup()  # type: ignore[no-untyped-call]
+        await super().cleanup()
         await self._client.close()
 
     async def _stalled(self, _: AnthropicLLMService) -> None:

@@ -53,7 +53,7 @@ class Controls:
     formant: float = 1.0
     """Ratio by which the spectral envelope is stretched, 0.75 (a larger speaker) to 1.35 (a smaller one)."""
     tilt: float = 0.0
-    """dB per octave added to the spectrum at unchanged loudness, -6 (dark, soft) to 6 (bright, pressed)."""
+    """dB per octave added to the spectrum at the same A-weighted level, -6 (dark, soft) to 6 (bright, pressed)."""
     breath: float = 0.0
     """dB added to the breath in voiced sounds, -12 to 18. Consonants keep theirs."""
     speed: float = 1.0
@@ -101,6 +101,7 @@ SILENT = Speech(np.zeros(0, np.float32), ())
 # The network's durations: int64, one per phoneme, in frames of 25 ms. They exist in the graph but are no output of it.
 _DURATIONS = "/Cast_32_output_0"
 _FRAME = 600  # samples per duration
+_BIN = 20.0  # Hz per bin of the spectra
 # Sound comes this much before its phoneme's frames: fricatives set in 90 to 130 ms before and end 30 to 50 ms before
 # (12 of them measured at each of three speeds). Together with half of the space beside it a word is met within 40 ms.
 _LEAD = 3 * _FRAME
@@ -287,25 +288,59 @@ def _waveform(sound: _Sound, controls: Controls) -> Samples:
     """Change the voice by `controls` and make it audible."""
     harmonic, rotation, noise, breath, phase, f0 = sound[:6]
     voiced = f0 > 40.0  # as in hibari.dsp.pulses
-    if voiced.any() and (controls.pitch or controls.range != 1.0):
-        melody = np.log(f0[voiced])
-        mean = melody.mean()
-        f0 = f0.copy()
-        f0[voiced] = np.exp(mean + controls.range * (melody - mean) + controls.pitch * math.log(2) / 12)
-        f0[voiced] = np.clip(f0[voiced], 50.0, 800.0)
-    if controls.formant != 1.0:
-        source = np.minimum(np.arange(len(harmonic)) / controls.formant, len(harmonic) - 1)
-        below = np.minimum(source.astype(int), len(harmonic) - 2)
-        weight = (source - below).astype(np.float32)[:, None]
-        harmonic, noise, breath = (
-            spectrum[below] * (1 - weight) + spectrum[below + 1] * weight for spectrum in (harmonic, noise, breath)
-        )
-        rotation = rotation[np.rint(source).astype(int)]  # phases can't be averaged
+    if controls.pitch or controls.range != 1.0 or controls.formant != 1.0:
+        harmonic, rotation = _envelope(harmonic, rotation, np.where(voiced, f0, _BIN), controls.formant)
+        if controls.formant != 1.0:
+            noise, breath = (_stretched(spectrum, controls.formant) for spectrum in (noise, breath))
+        if voiced.any():
+            melody = np.log(f0[voiced])
+            mean = melody.mean()
+            moved = np.exp(mean + controls.range * (melody - mean) + controls.pitch * math.log(2) / 12)
+            f0 = f0.copy()
+            f0[voiced] = np.clip(moved, 50.0, 800.0)
     if controls.breath:
-        gain = np.convolve(voiced, (0.25, 0.5, 0.25), "same") * _nepers(controls.breath)
-        breath = breath + gain.astype(np.float32)
+        breath = breath + np.float32(_nepers(controls.breath)) * _voicing(harmonic, breath)
     samples: Samples = dsp.synth(harmonic, rotation, noise, breath, phase, f0, np.random.default_rng(0))
     return _tilted(samples, controls.tilt) if controls.tilt else samples
+
+
+def _envelope(harmonic: Samples, rotation: Samples, f0: Samples, formant: float) -> tuple[Samples, Samples]:
+    """The voiced spectrum and its phase between the harmonics, stretched by `formant`.
+
+    The network was only ever heard at the multiples of its own F0. What it returns between them is arbitrary, up to
+    8 dB off, and has to be made from the harmonics on both sides before another F0 or formant samples it there.
+    """
+    apart = (f0 / _BIN).astype(np.float32)  # bins from one harmonic to the next
+    place = np.arange(len(harmonic), dtype=np.float32)[:, None] / (formant * apart)
+    below = np.maximum(np.floor(place), 1)
+    weight = np.clip(place - below, 0, 1)
+    frames = np.arange(len(f0))
+
+    def at(multiple: Samples) -> NDArray[np.int64]:
+        bins: NDArray[np.int64] = np.minimum(np.rint(multiple * apart), len(harmonic) - 1).astype(np.int64)
+        return bins
+
+    low, high = harmonic[at(below), frames], harmonic[at(below + 1), frames]
+    return low + weight * (high - low), rotation[at(np.maximum(np.rint(place), 1)), frames]
+
+
+def _voicing(harmonic: Samples, breath: Samples) -> Samples:
+    """How voiced each frame is, 0 to 1: in vowels the voice is 15 to 40 dB above the breath, in fricatives far below.
+
+    F0 does not tell, since the network carries it on through consonants.
+    """
+    voice, air = (np.exp(2 * np.minimum(spectrum[::4], 7)).mean(axis=0) for spectrum in (harmonic, breath))
+    voicing: Samples = np.clip(10 * np.log10(voice / air) / 12, 0, 1).astype(np.float32)
+    return voicing
+
+
+def _stretched(spectrum: Samples, ratio: float) -> Samples:
+    """Stretch a spectrum along its frequencies."""
+    source = np.minimum(np.arange(len(spectrum)) / ratio, len(spectrum) - 1)
+    below = np.minimum(source.astype(int), len(spectrum) - 2)
+    weight = (source - below).astype(np.float32)[:, None]
+    stretched: Samples = spectrum[below] * (1 - weight) + spectrum[below + 1] * weight
+    return stretched
 
 
 def _nepers(decibels: float) -> float:
@@ -313,13 +348,24 @@ def _nepers(decibels: float) -> float:
 
 
 def _tilted(samples: Samples, slope: float) -> Samples:
-    """Tilt the spectrum by `slope` dB per octave between 100 Hz and 8 kHz, at the same RMS."""
+    """Tilt the spectrum by `slope` dB per octave between 100 Hz and 8 kHz, at the same A-weighted level."""
     size = fft.next_fast_len(len(samples) + SAMPLE_RATE // 20, real=True)
-    octaves = np.log2(np.clip(fft.rfftfreq(size, 1 / SAMPLE_RATE), 100.0, 8000.0) / 1000.0)
-    spectrum = fft.rfft(samples, size) * np.exp(_nepers(slope) * octaves).astype(np.float32)
-    tilted: Samples = fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
-    energy = float(np.sqrt(np.square(tilted).mean()))
-    return tilted * np.float32(np.sqrt(np.square(samples).mean()) / energy) if energy else tilted
+    hertz = fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    gain = np.exp(_nepers(slope) * np.log2(np.clip(hertz, 100.0, 8000.0) / 1000.0))
+    spectrum = fft.rfft(samples, size)
+    loudness = np.square(np.abs(spectrum) * _a_weights(hertz))
+    gain *= np.sqrt(loudness.sum() / max(np.square(gain) @ loudness, 1e-12))
+    tilted: Samples = fft.irfft(spectrum * gain.astype(np.float32), size)[: len(samples)].astype(np.float32)
+    return tilted
+
+
+def _a_weights(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The A curve of IEC 61672, unnormalised."""
+    square = np.square(hertz)
+    weights: NDArray[np.float64] = np.square(square) / (
+        (square + 20.6**2) * np.sqrt((square + 107.7**2) * (square + 737.9**2)) * (square + 12194.0**2)
+    )
+    return weights
 
 
 def _audible(samples: Samples) -> tuple[int, int]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from typing import Any, Protocol
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol, cast
 
-import jsonschema
 from loguru import logger
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall, ChoiceDeltaToolCallFunction
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMInvocationParams
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import Frame, LLMContextAssistantTurnFrame, LLMContextFrame, StartFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.llm_service import FunctionCallFromLLM
 from pipecat.services.openai.llm import OpenAILLMService
 
+from processors.embedded import tools as calling
 from processors.embedded.bounded import bounded
 from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
 
@@ -33,7 +36,8 @@ class Server(Protocol):
     api_key: str
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether it can be talked to."""
 
     def revive(self) -> None:
         """Start it again if it has died. Called in threads."""
@@ -43,7 +47,8 @@ class EmbeddedLLMService(OpenAILLMService):
     """Answers from the local model.
 
     While the caller speaks, and whenever an answer has been said, the prompt as far as it is known is put into the
-    server's cache, so that at the end of a turn only its last words are new.
+    server's cache, so that at the end of a turn only its last words are new. With tools in the context a grammar leaves
+    the model the choice between words and a well-formed call.
 
     Args:
         server: The local server; started again if it dies.
@@ -51,35 +56,41 @@ class EmbeddedLLMService(OpenAILLMService):
         context: The live context of the conversation.
     """
 
+    supports_developer_role = False
+
     def __init__(self, server: Server, instructions: str, context: LLMContext) -> None:
         super().__init__(
             base_url=server.url,
             api_key=server.api_key,
             settings=OpenAILLMService.Settings(
-                model="local",
-                system_instruction=instructions,
-                temperature=0.0,
-                max_tokens=MAX_ANSWER_TOKENS,
-                extra={"extra_body": {"cache_prompt": True}},
+                model="local", system_instruction=instructions, temperature=0.0, max_tokens=MAX_ANSWER_TOKENS
             ),
         )
         self._server = server
         self._live = context
         self._preparing: asyncio.Task[None] | None = None
 
-    @property
-    def supports_developer_role(self) -> bool:
-        return False
-
     def build_chat_completion_params(self, params_from_context: OpenAILLMInvocationParams) -> dict[str, Any]:
         params: dict[str, Any] = super().build_chat_completion_params(params_from_context)
-        params["messages"] = bounded(params["messages"], CONTEXT_CHARACTERS)
+        messages = bounded(params["messages"], CONTEXT_CHARACTERS)
+        offered = _standard_tools(self._live)
+        # The server would put tools into the prompt in a form that this model does not keep to.
+        params.pop("tools", None)
+        params.pop("tool_choice", None)
+        if offered:
+            head = dict(messages[0]) if messages and messages[0].get("role") == "system" else {}
+            head = {"role": "system", "content": f"{head.get('content', '')}\n{calling.instructions(offered)}".strip()}
+            messages = [head, *(messages[1:] if messages and messages[0].get("role") == "system" else messages)]
+            params["extra_body"] = {**params.get("extra_body", {}), "grammar": calling.grammar(offered)}
+        params["messages"] = messages
         return params
 
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         if not self._server.alive:
             await asyncio.to_thread(self._server.revive)
-        return await super().get_chat_completions(context)
+        stream = await super().get_chat_completions(context)
+        offered = _standard_tools(context)
+        return cast(AsyncStream[ChatCompletionChunk], _Answer(stream, offered)) if offered else stream
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, UserTurnSoFarFrame):
@@ -115,34 +126,37 @@ class EmbeddedLLMService(OpenAILLMService):
             # The answer itself will meet the same error and report it.
             logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
 
-    async def run_function_calls(self, function_calls: Sequence[FunctionCallFromLLM]) -> None:
-        """Run the calls that name a tool of the context with arguments that its schema admits; refuse the rest."""
-        sound = [call for call in function_calls if self._admissible(call)]
-        refused = len(function_calls) - len(sound)
-        if refused:
-            await self.push_error(f"{refused} malformed tool call(s) refused")
-        await super().run_function_calls(sound)
 
-    def _admissible(self, call: FunctionCallFromLLM) -> bool:
-        schemas = {tool.name: tool for tool in _standard_tools(call.context)}
-        tool = schemas.get(call.function_name)
-        if tool is None:
-            logger.warning(f"{self}: tool call refused: there is no tool of that name")
-            return False
-        schema = {
-            "type": "object",
-            "properties": tool.properties,
-            "required": tool.required,
-            "additionalProperties": False,
-        }
-        try:
-            jsonschema.validate(json.loads(json.dumps(call.arguments)), schema)
-        except jsonschema.ValidationError as error:
-            logger.warning(f"{self}: call of {tool.name} refused: argument {'.'.join(map(str, error.path)) or '?'}")
-            return False
-        return True
+class _Answer:
+    """A stream of chunks in which a call written as text has become a tool call."""
+
+    def __init__(self, stream: AsyncStream[ChatCompletionChunk], tools: Sequence[FunctionSchema]) -> None:
+        self._stream = stream
+        self._tools = tools
+
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        reader = calling.AnswerReader()
+        last: ChatCompletionChunk | None = None
+        async for chunk in self._stream:
+            if chunk.choices:
+                last = chunk
+                delta = chunk.choices[0].delta
+                if delta.content:
+                    delta.content = reader.feed(delta.content) or None
+            yield chunk
+        call = reader.finish(self._tools)
+        if call is not None and last is not None:
+            function = ChoiceDeltaToolCallFunction(name=call.name, arguments=json.dumps(call.arguments))
+            tool_call = ChoiceDeltaToolCall(index=0, id=uuid.uuid4().hex, function=function, type="function")
+            last.choices[0].delta.content = None
+            last.choices[0].delta.tool_calls = [tool_call]
+            yield last
+
+    async def close(self) -> None:
+        """End the request."""
+        await self._stream.close()
 
 
-def _standard_tools(context: LLMContext) -> list[Any]:
+def _standard_tools(context: LLMContext) -> list[FunctionSchema]:
     tools = context.tools
-    return list(getattr(tools, "standard_tools", []) or [])
+    return list(tools.standard_tools) if isinstance(tools, ToolsSchema) else []

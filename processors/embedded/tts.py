@@ -123,7 +123,7 @@ class EmbeddedTTSService(TTSService):
         begin = self._begins.get(self.get_active_audio_context_id() or "", 0)
         if not self._word_timestamp_tracker.started:
             self._word_timestamp_tracker.last_pts = max(self._word_timestamp_tracker.last_pts, begin)
-        await super().start_word_timestamps()  # type: ignore[no-untyped-call]
+        await super().start_word_timestamps()
 
     async def on_audio_context_completed(self, context_id: str) -> None:
         self._begins.pop(context_id, None)
@@ -149,7 +149,7 @@ class EmbeddedTTSService(TTSService):
         changed = await super()._update_settings(delta)  # type: ignore[arg-type]
         self._controls = controls
         unhandled = {"model", "voice", "language"} & changed.keys()
-        self._warn_unhandled_updated_settings(unhandled)  # type: ignore[no-untyped-call]
+        self._warn_unhandled_updated_settings(unhandled)
         return changed
 
 

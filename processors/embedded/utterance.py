@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from processors.pcm import Samples, to_samples
 
 RATE = 16000
 LEAD_SECS = 0.5
@@ -43,11 +44,11 @@ class Utterance:
         self._speaking = False
         self._keep_last(LEAD_SECS)
 
-    def samples(self) -> NDArray[np.float32]:
+    def samples(self) -> Samples:
         """The audio so far in [-1, 1]."""
-        return np.frombuffer(bytes(self._pcm), np.int16).astype(np.float32) / 32768
+        return to_samples(self._pcm)
 
-    def split_if_long(self) -> NDArray[np.float32] | None:
+    def split_if_long(self) -> Samples | None:
         """The first part of an utterance that has grown too long; the rest stays. None if it has not."""
         if not self._speaking or self.seconds < LONGEST_SECS:
             return None

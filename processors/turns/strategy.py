@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from functools import cache
 
-import numpy as np
 from loguru import logger
-from numpy.typing import NDArray
 from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     EagerTranscriptionFrame,
@@ -25,12 +23,13 @@ from pipecat.turns.user_start import TranscriptionUserTurnStartStrategy, VADUser
 from pipecat.turns.user_stop import BaseUserTurnStopStrategy
 from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
+from processors.pcm import Samples, to_samples
 from processors.turns.decision import Do, TurnDecision
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 from processors.turns.rules import TurnRules
 from processors.turns.smart_turn import RATE, SECONDS, SmartTurn
 
-Judge = Callable[[NDArray[np.float32], float], float]
+Judge = Callable[[Samples, float], float]
 """Mono samples at 16 kHz and the silence in seconds that they end in → the probability that the turn is over."""
 
 
@@ -40,7 +39,7 @@ def smart_turn() -> SmartTurn:
     return SmartTurn()
 
 
-def _smart_turn_probability(samples: NDArray[np.float32], silence: float) -> float:
+def _smart_turn_probability(samples: Samples, silence: float) -> float:
     return smart_turn().probability(samples, silence)
 
 
@@ -132,7 +131,7 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
         await self._set_timer()
 
     async def _run_model(self, silence: float) -> None:
-        samples = np.frombuffer(bytes(self._audio), np.int16).astype(np.float32) / 32768
+        samples = to_samples(self._audio)
         probability: float | None = None
         try:
             if self._rate == RATE:
