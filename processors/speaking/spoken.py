@@ -84,6 +84,7 @@ _DIGIT_GROUPS = re.compile(
 
 def _mark(text: str) -> tuple[str, list[tuple[int, int]]]:
     """Blank out markup, keeping every character's place, and find the groups of digits."""
+    text = re.sub(r"\d", lambda match: str(int(match[0])), text)  # digits of other scripts
     for pattern in _MARKUP:
         text = pattern.sub(_blank, text)
     return text, [match.span() for match in _DIGIT_GROUPS.finditer(text)]
@@ -271,7 +272,7 @@ def _say_address(text: str) -> str:
     for part in re.findall(r"[A-Za-z]+|\d+|[^\W\d_]+|[._+/%-]", text):
         if part in _SIGNS:
             said.append(_SIGNS[part])
-        elif part.isdigit():
+        elif part.isdecimal():
             said.append(_number(part) if len(part) < 3 or part.endswith("00") else _digits(part))
         elif part.lower() in _SPELLED_DOMAINS or len(part) == 1 or not re.search(r"[aeiouy]", part, re.IGNORECASE):
             said.append("com" if part.lower() == "com" else _letters(part))
@@ -353,14 +354,14 @@ def _time(core: str, word: _Word) -> str | None:
                 return None
             said.append(_cardinal(int(match[1])))
             half = match[2]
-        elif len(parts) > 1 and part.isdigit() and int(part) <= 24:
+        elif len(parts) > 1 and part.isdecimal() and int(part) <= 24:
             said.append(_cardinal(int(part)))
             half = ""
         else:
             return None
         if half:
             said[-1] += f" {half.upper()}.M"
-    if all(part.isdigit() for part in parts):
+    if all(part.isdecimal() for part in parts):
         return None
     return " to ".join(said)
 
@@ -414,7 +415,7 @@ def _month_or_day(key: str) -> str | None:
 @_rule
 def _name_of_month_or_day(core: str, word: _Word) -> str | None:
     """Months and days cut short, where a number beside them shows that they are."""
-    beside = any(other is not None and other.core[:1].isdigit() for other in (word.before, word.after))
+    beside = any(other is not None and other.core[:1].isdecimal() for other in (word.before, word.after))
     return _month_or_day(core.lower()) if beside and core[:1].isupper() else None
 
 
@@ -668,7 +669,7 @@ def _fraction(core: str, word: _Word) -> str | None:
     part, whole = int(match[1]), int(match[2])
     if 0 < part < whole < 10 or (part, whole) == (1, 10):
         said = _fraction_words(part, whole)
-        mixed = word.before is not None and word.before.core.isdigit() and not word.before.closing
+        mixed = word.before is not None and word.before.core.isdecimal() and not word.before.closing
         return f"and {said.replace('one half', 'a half')}" if mixed else said
     if (part, whole) in ((24, 7), (50, 50), (9, 11)):
         return f"{_cardinal(part)} {_cardinal(whole)}"
@@ -718,7 +719,7 @@ def _say_abbreviation(word: _Word) -> tuple[str, bool]:
     before, after = word.before, word.after
     said = ""
     follows_name = before is not None and before.capital and not before.first and not before.closing
-    follows_number = before is not None and before.core[:1].isdigit()
+    follows_number = before is not None and before.core[:1].isdecimal()
     if core in ("Mr", "Mrs", "Ms"):
         return _TITLES[core], stop
     if core in _TITLES and after is not None and after.capital and not (follows_name and core in _PLACES):
@@ -728,7 +729,7 @@ def _say_abbreviation(word: _Word) -> tuple[str, bool]:
     elif stop and word.capital and (name := _month_or_day(key)) and key not in _MONTHS:
         said = name if after is not None or key not in ("sun", "sat", "mar") or follows_number else ""
     elif stop and key == "no":
-        said = "number" if after is not None and after.core[:1].isdigit() else ""
+        said = "number" if after is not None and after.core[:1].isdecimal() else ""
     elif stop and key in _ABBREVIATIONS:
         said = _ABBREVIATIONS[key]
         if key in ("min", "max", "temp", "est", "hr", "mins", "secs", "hrs") and after is None and before is not None:
@@ -753,7 +754,7 @@ def _say_abbreviation(word: _Word) -> tuple[str, bool]:
 
 @_rule
 def _symbol(core: str, word: _Word) -> str | None:
-    between_numbers = all(other is not None and other.core[:1].isdigit() for other in (word.before, word.after))
+    between_numbers = all(other is not None and other.core[:1].isdecimal() for other in (word.before, word.after))
     if core in ("*", "x", "X") and between_numbers:
         return "times" if core == "*" else "by"
     if core in ("-", "–", "−") and between_numbers:
@@ -839,7 +840,10 @@ def _joined(core: str, word: _Word) -> str | None:
         pause = "… " if "…" in core or "..." in core else " — "
         return _pieces(core, word, r"—|…|--+|\.{3,}", pause)
     if "&" in core.strip("&"):
-        return _pieces(core, word, "&", " and ")
+        names = core.split("&")
+        return " and ".join(
+            _letters(name) if name.isupper() and len(name) < 4 else _say_core(name, word) for name in names if name
+        )
     if re.fullmatch(r"\d{1,3}(?::\d{1,3})+", core):
         return _pieces(core, word, ":", " to ")
     if match := re.fullmatch(r"(\w+)/(\w+)", core):
@@ -872,8 +876,8 @@ def _letters_and_digits(core: str, word: _Word) -> str | None:
     for part in re.findall(r"\d+(?:[.,]\d+)*|[^\W\d_]+|\+", core):
         if part == "+":
             said.append("plus")
-        elif part[0].isdigit():
-            long = part.isdigit() and (len(part) > 2 or part.startswith("0"))
+        elif part[0].isdecimal():
+            long = part.isdecimal() and (len(part) > 2 or part.startswith("0"))
             said.append(_by_threes(part) if long else _number(part))
         elif part.isupper() and len(part) <= 3:
             said.append(_letters(part))
