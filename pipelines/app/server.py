@@ -12,17 +12,17 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import psutil
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.staticfiles import StaticFiles
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
-from pipelines.app.web_gate import LARGEST_BODY, Gate
+from pipelines.app.web_gate import LARGEST_BODY, Gate, deny, is_loopback
 from pipelines.assemble import assemble, check
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ LOADING_THREAD = "loading models"
 
 class ServerError(RuntimeError):
     """A server that cannot start. The message is one line: what is in the way, the mend."""
+
+    mendable = True
 
 
 class Offer(BaseModel):
@@ -157,6 +159,11 @@ class Talk:
             )
         return self._calls
 
+    @property
+    def not_ready(self) -> str:
+        """Why no call can be taken yet, or ever."""
+        return self.loading.error or "the models are still loading: wait until they are ready"
+
     def status(self) -> dict[str, Any]:
         """What the page shows of the server, as JSON."""
         services = {stage.name: self.stack.services[stage.name] for stage in self.architecture.services}
@@ -180,7 +187,7 @@ class Talk:
 
 
 def create_app(talk: Talk) -> FastAPI:
-    """The page and its two doors, `/api/status` and `/api/offer`."""
+    """The page and its two doors, `/api/status` and `/api/offer`, and `/ws` for Pipecat's evals."""
     app = FastAPI(title="Antiphon", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(Gate, host=talk.host)
 
@@ -196,8 +203,7 @@ def create_app(talk: Talk) -> FastAPI:
             logger.warning("refused a request with 422: not an offer")
             raise HTTPException(422, 'send {"type": "offer", "sdp": "…"}') from None
         if talk.loading.state != "ready":
-            words = talk.loading.error or "the models are still loading: wait until they are ready"
-            raise HTTPException(503, words)
+            raise HTTPException(503, talk.not_ready)
         from pipelines.app.web_calls import BadOfferError, BusyError
 
         try:
@@ -211,6 +217,32 @@ def create_app(talk: Talk) -> FastAPI:
         except Exception as error:
             logger.error(f"a call could not be set up: {type(error).__name__}: {error}")
             raise HTTPException(500, f"the conversation could not be set up: {error}") from None
+
+    @app.websocket("/ws")
+    async def evaluate(websocket: WebSocket) -> None:
+        if not is_loopback(talk.host):
+            # A harness may rewrite the context and speak in texts: more than a network is allowed.
+            await deny(websocket, 403, "evals are answered on this machine only: leave --host out")
+            return
+        if talk.loading.state != "ready":
+            await deny(websocket, 503, talk.not_ready)
+            return
+        from pipelines.app.evals import NoEvalError
+        from pipelines.app.web_calls import BusyError
+
+        try:
+            await talk.calls.evaluate(websocket)
+        except BusyError as error:
+            await deny(websocket, 503, str(error))
+        except NoEvalError as error:
+            logger.warning(f"refused a WebSocket: {error}")
+        except Exception as error:
+            logger.error(f"an eval could not be set up: {type(error).__name__}: {error}")
+            await websocket.close(1011, "the conversation could not be set up")
+
+    @app.websocket("/{path:path}")
+    async def nowhere(websocket: WebSocket) -> None:
+        await deny(websocket, 404, "evals are answered on /ws")
 
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
@@ -311,7 +343,8 @@ async def serve(
     config = uvicorn.Config(
         create_app(talk),
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_BODY,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -364,7 +397,7 @@ def run(
 ) -> int:
     """`serve` for a command line: on an event loop of its own, ended by ctrl-C in every phase.
 
-    Leaving while models load ends the process on the spot: nothing can stop a model that is half loaded.
+    End the process with `leave` afterwards.
 
     Args:
         architecture: What calls are assembled from.
@@ -386,11 +419,15 @@ def run(
     """
     talk = Talk(architecture, stack, host, persona, progress)
     try:
-        status = asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
+        return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
     except KeyboardInterrupt:
-        status = 130
+        return 130
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, on the spot if models are still loading: nothing can stop one that is half loaded."""
     if any(thread.name == LOADING_THREAD for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-    return status
+    sys.exit(status)

@@ -1,4 +1,4 @@
-"""Calls from browsers: each is a WebRTC connection with a worker of its own, and leaves nothing behind."""
+"""Calls from browsers and from Pipecat's evals: each has a worker of its own, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import aioice.ice
+from fastapi import WebSocket
 from loguru import logger
+from pipecat.evals.fastapi_transport import EvalFastAPIWebsocketTransport
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
-from pipecat.transports.base_transport import TransportParams
+from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.workers.runner import WorkerRunner
 
+from pipelines.app import evals
 from pipelines.app.web_gate import is_loopback
 
 PATIENCE_SECS = 10
@@ -25,7 +28,7 @@ PATIENCE_SECS = 10
 LARGEST_MESSAGE = 16 * 1024
 """Characters of a data channel message that are worth parsing. The page's own have at most some hundred."""
 
-Build = Callable[[SmallWebRTCTransport], PipelineWorker]
+Build = Callable[[BaseTransport], PipelineWorker]
 
 
 class BadOfferError(ValueError):
@@ -124,7 +127,7 @@ class Calls:
         self._media.enter_context(media_on(host))
         self._limit = limit
         self._greeting = greeting
-        self._workers: dict[SmallWebRTCConnection, PipelineWorker | None] = {}
+        self._workers: dict[SmallWebRTCConnection | WebSocket, PipelineWorker | None] = {}
         self._runs: set[asyncio.Task[None]] = set()
 
     @property
@@ -150,10 +153,7 @@ class Calls:
             BusyError: If all lines are taken.
             BadOfferError: If the offer is not one for a voice call.
         """
-        if self.lines_taken >= self._limit:
-            raise BusyError(
-                f"all {self._limit} lines are taken: hang up in another tab or window, or try again in a moment"
-            )
+        self._check_free()
         connection = VoiceConnection()
         self._workers[connection] = None
         try:
@@ -172,24 +172,43 @@ class Calls:
         answer: dict[str, str] = connection.get_answer()
         return answer
 
+    async def evaluate(self, websocket: WebSocket) -> None:
+        """Take a call from Pipecat's eval harness, and hold it until either hangs up.
+
+        Args:
+            websocket: Not accepted yet.
+
+        Raises:
+            BusyError: If all lines are taken. The connection has not been accepted then.
+            NoEvalError: If something else is behind it.
+        """
+        self._check_free()
+        self._workers[websocket] = None
+        try:
+            transport = await evals.accept(websocket)
+            worker = self._build(transport)
+            self._workers[websocket] = worker
+            run = asyncio.create_task(converse(WorkerRunner(handle_sigint=False), transport, worker, self._greeting))
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
+            await asyncio.wait((run,))
+        finally:
+            del self._workers[websocket]
+            logger.info(f"an eval ended, {self.lines_taken} calls going on")
+
+    def _check_free(self) -> None:
+        if self.lines_taken >= self._limit:
+            raise BusyError(
+                f"all {self._limit} lines are taken: hang up in another tab or window, or try again in a moment"
+            )
+
     async def _run(
         self, connection: SmallWebRTCConnection, transport: SmallWebRTCTransport, worker: PipelineWorker
     ) -> None:
         runner = WorkerRunner(handle_sigint=False)
-
-        @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
-        async def hang_up(transport: SmallWebRTCTransport, connection: SmallWebRTCConnection) -> None:
-            await runner.cancel("the page is gone")
-
-        @worker.rtvi.event_handler("on_client_ready")  # type: ignore[untyped-decorator]
-        async def greet(rtvi: object) -> None:
-            if self._greeting:
-                await worker.queue_frame(TTSSpeakFrame(self._greeting))
-
         watch = asyncio.create_task(_watch(connection, runner))
         try:
-            await runner.add_workers(worker)
-            await runner.run()
+            await converse(runner, transport, worker, self._greeting)
         finally:
             watch.cancel()
             del self._workers[connection]
@@ -203,6 +222,31 @@ class Calls:
             run.cancel()
         await asyncio.gather(*self._runs, return_exceptions=True)
         self._media.close()
+
+
+async def converse(runner: WorkerRunner, transport: BaseTransport, worker: PipelineWorker, greeting: str = "") -> None:
+    """Run a worker from the client's arrival until it goes, or until the runner is cancelled.
+
+    Args:
+        runner: Not started yet.
+        transport: The worker's, with one client.
+        worker: Not started yet.
+        greeting: What is said when the client is ready; empty to wait for the caller.
+    """
+
+    @transport.event_handler("on_client_disconnected")  # type: ignore[untyped-decorator]
+    async def hang_up(transport: BaseTransport, client: object) -> None:
+        await runner.cancel("the client is gone")
+
+    @worker.rtvi.event_handler("on_client_ready")  # type: ignore[untyped-decorator]
+    async def greet(rtvi: object) -> None:
+        if greeting:
+            await worker.queue_frame(TTSSpeakFrame(greeting))
+
+    if isinstance(transport, EvalFastAPIWebsocketTransport):
+        worker.add_observer(evals.WordsForTheVoice(worker.rtvi))
+    await runner.add_workers(worker)
+    await runner.run()
 
 
 async def _initialize(connection: SmallWebRTCConnection, sdp: str) -> None:

@@ -14,6 +14,7 @@ from loguru import logger
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 LARGEST_BODY = 64 * 1024
 """Bytes. A browser's offer for one audio line is 2 to 6 kB."""
@@ -49,6 +50,12 @@ def is_loopback(host: str) -> bool:
 def _split(authority: str) -> tuple[str, int | None]:
     parts = urlsplit(f"//{authority}")
     return (parts.hostname or "").rstrip("."), parts.port
+
+
+async def deny(websocket: WebSocket, status: int, words: str) -> None:
+    """Answer a WebSocket that has not been accepted with an HTTP status and words instead."""
+    logger.warning(f"refused a WebSocket with {status}: {words}")
+    await websocket.send_denial_response(JSONResponse({"detail": words}, status, HEADERS))
 
 
 class Gate:
@@ -100,8 +107,12 @@ class Gate:
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            refused = self.refusal(Headers(scope=scope))
+            if refused:
+                await deny(WebSocket(scope, receive, send), *refused)
+            else:
+                await self._app(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:
