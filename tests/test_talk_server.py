@@ -535,7 +535,7 @@ import sys, threading
 sys.path.insert(0, {tests!r})
 import standin
 from loguru import logger
-from pipelines.app.server import run
+from pipelines.app.server import leave, run
 from pipelines.basic_cascade import BASIC_CASCADE
 logger.remove()
 logger.add(sys.stderr, level="INFO")
@@ -545,8 +545,8 @@ def load(progress):
     if {hang}:
         threading.Event().wait()
 
-sys.exit(run(BASIC_CASCADE, standin.stack(load=load), port=0,
-             on_listening=lambda url: print(url, flush=True), on_ready=lambda: print("ready", flush=True)))
+leave(run(BASIC_CASCADE, standin.stack(load=load), port=0,
+          on_listening=lambda url: print(url, flush=True), on_ready=lambda: print("ready", flush=True)))
 """
 
 

@@ -93,7 +93,7 @@ def talk(
 ) -> None:
     """Open a page in which to talk with the agent."""
     from pipelines import architectures, personas
-    from pipelines.app.server import run
+    from pipelines.app.server import leave, run
     from pipelines.stacks.catalogue import choose
 
     with reported(), _Loading() as loading:
@@ -108,7 +108,7 @@ def talk(
             on_ready=lambda: loading.finish("Ready to talk."),
             on_failed=lambda error: loading.finish(f"[red]{error}[/]"),
         )
-    raise typer.Exit(status)
+    leave(status)
 
 
 @app.command()
