@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from processors.turns.decision import Do, TurnDecision
 from processors.turns.rules import TurnRules
 
-RULES = TurnRules(done=0.2, likely=0.6, dictating=0.9, trailing=1.6)
+RULES = TurnRules(done=0.2, likely=0.6, unlikely=0.9, unfinished=1.2, trailing=1.6)
 PAUSE = 0.064
 STOP = 0.2
 

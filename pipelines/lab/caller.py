@@ -163,16 +163,15 @@ class Caller:
 
     def _first_heard_after(self, moment: float) -> float | None:
         """When the first audible sample after a moment was heard that was not the end of something begun before."""
-        quiet_since = True
+        begun_before_until = -1.0
         for at, pcm in self.heard:
-            samples = to_samples(pcm)
-            index = first_audible(samples)
+            index = first_audible(to_samples(pcm))
             if index is None:
-                quiet_since = True
-            elif at + index / OUTPUT_RATE < moment:
-                quiet_since = False
-            elif quiet_since:
-                return at + index / OUTPUT_RATE
+                continue
+            sound = at + index / OUTPUT_RATE
+            if sound >= moment and at > begun_before_until + CHUNK_SECS:
+                return sound
+            begun_before_until = at + len(pcm) / 2 / OUTPUT_RATE
         return None
 
     def _audible_between(self, begin: float, end: float) -> bool:

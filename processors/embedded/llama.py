@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -49,6 +50,7 @@ class LlamaServer:
         self._model = model
         self._threads = threads
         self._lock = threading.Lock()
+        self._slots = itertools.cycle(range(SLOTS))
         self.api_key = secrets.token_urlsafe(24)
         self.module: str | None = None
         self._process, self.url = self._start(0, progress)
@@ -63,6 +65,10 @@ class LlamaServer:
     def alive(self) -> bool:
         """Whether the server is running."""
         return self._process.poll() is None
+
+    def next_slot(self) -> int:
+        """The slot for a new conversation: the one whose turn it is."""
+        return next(self._slots)
 
     def revive(self) -> None:
         """Start the server again, at the same address, if it has died. Blocks; for threads.

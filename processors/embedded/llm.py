@@ -39,6 +39,9 @@ class Server(Protocol):
     def alive(self) -> bool:
         """Whether it can be talked to."""
 
+    def next_slot(self) -> int:
+        """The slot for a new conversation."""
+
     def revive(self) -> None:
         """Start it again if it has died. Called in threads."""
 
@@ -67,6 +70,7 @@ class EmbeddedLLMService(OpenAILLMService):
             ),
         )
         self._server = server
+        self._slot = server.next_slot()
         self._live = context
         self._preparing: asyncio.Task[None] | None = None
 
@@ -77,11 +81,13 @@ class EmbeddedLLMService(OpenAILLMService):
         # The server would put tools into the prompt in a form that this model does not keep to.
         params.pop("tools", None)
         params.pop("tool_choice", None)
+        # Any other slot would have to read the whole prompt anew.
+        params["extra_body"] = {"id_slot": self._slot}
         if offered:
             head = dict(messages[0]) if messages and messages[0].get("role") == "system" else {}
             head = {"role": "system", "content": f"{head.get('content', '')}\n{calling.instructions(offered)}".strip()}
             messages = [head, *(messages[1:] if messages and messages[0].get("role") == "system" else messages)]
-            params["extra_body"] = {**params.get("extra_body", {}), "grammar": calling.grammar(offered)}
+            params["extra_body"]["grammar"] = calling.grammar(offered)
         params["messages"] = messages
         return params
 

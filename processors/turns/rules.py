@@ -28,7 +28,11 @@ COMPLETE_ALTHOUGH_TRAILING = frozenset(
 )
 """Trailing words that also end sentences ("Is it on?", "I did."), if a recogniser heard one end there."""
 
+SUBORDINATORS = frozenset("although because if once since though unless until when whenever while whereas".split())
+"""Words with which half a sentence begins: "Unless a system is established" goes on after a pause."""
+
 _WORD = re.compile(r"[a-z']+|\d+", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^.?!]+[.?!]*\s*$")
 
 
 @dataclass(frozen=True)
@@ -37,19 +41,21 @@ class TurnRules:
 
     Args:
         done: The model is sure and the words look finished.
-        likely: The model doubts it, though the words look finished.
-        dictating: The words end in digits: more may follow.
+        likely: The words look finished, and the model doubts it.
+        unlikely: The words look finished, and the model is sure that they are not; or digits may follow.
+        unfinished: The recogniser heard no end of a sentence, and the model neither.
         trailing: The words cannot be all.
-        sure: Probability from which the model counts as sure.
-        unlikely: Probability under which `likely` is stretched to `dictating`.
+        sure: Probability from which the model counts as sure that the turn is over.
+        sure_not: Probability under which it counts as sure that it is not.
     """
 
     done: float = 0.2
-    likely: float = 0.55
-    dictating: float = 0.9
+    likely: float = 0.5
+    unlikely: float = 0.75
+    unfinished: float = 1.2
     trailing: float = 1.6
     sure: float = 0.5
-    unlikely: float = 0.05
+    sure_not: float = 0.05
 
 
 def trails_off(text: str) -> bool:
@@ -60,14 +66,31 @@ def trails_off(text: str) -> bool:
     last = words[-1].lower()
     if last not in TRAILING_WORDS:
         return text.rstrip().endswith((",", "-", "–", "—", "...", "…"))
-    ended = text.rstrip().endswith((".", "?", "!")) and not text.rstrip().endswith("...")
-    return not (ended and last in COMPLETE_ALTHOUGH_TRAILING)
+    return not (sentence_ended(text) and last in COMPLETE_ALTHOUGH_TRAILING)
+
+
+def sentence_ended(text: str) -> bool:
+    """Whether the recogniser put an end mark behind the last word."""
+    text = text.rstrip("\"'”’ ")
+    return text.endswith((".", "?", "!")) and not text.endswith("..")
+
+
+def half_a_sentence(text: str) -> bool:
+    """Whether the last sentence is a subordinate clause that stands alone."""
+    last = _SENTENCE.search(text)
+    words = _WORD.findall(last[0].lower()) if last else []
+    return bool(words) and words[0] in SUBORDINATORS and "," not in (last[0] if last else "")
 
 
 def ends_in_digits(text: str) -> bool:
     """Whether the last word is a number, as when one is being dictated."""
     words = _WORD.findall(text)
     return bool(words) and words[-1].isdigit()
+
+
+def punctuates(text: str) -> bool:
+    """Whether the recogniser seems to be one that writes sentences, with capitals and end marks."""
+    return any(char.isupper() for char in text)
 
 
 def silence_needed(probability: float | None, text: str, rules: TurnRules) -> float:
@@ -80,11 +103,10 @@ def silence_needed(probability: float | None, text: str, rules: TurnRules) -> fl
     """
     if trails_off(text):
         return rules.trailing
-    sure = probability is not None and probability >= rules.sure
-    if ends_in_digits(text) and not sure:
-        return rules.dictating
-    if sure:
-        return rules.done
-    if probability is not None and probability < rules.unlikely:
-        return rules.dictating
+    if probability is not None and probability >= rules.sure:
+        return rules.likely if half_a_sentence(text) else rules.done
+    if punctuates(text) and not sentence_ended(text):
+        return rules.unfinished
+    if ends_in_digits(text) or (probability is not None and probability < rules.sure_not):
+        return rules.unlikely
     return rules.likely
