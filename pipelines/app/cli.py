@@ -225,7 +225,23 @@ def latency(
     _publish(result.as_json(), bench_latency.table(result), save, json)
 
 
+@bench.command()
+def turns(
+    data: DataFolder = Path("../shared/data"),
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """When a turn counts as over: delay and false cut-offs, against Smart Turn alone."""
+    from pipelines.lab import bench_turns
+
+    with reported(), _turns("listening") as (progress, task):
+        results = bench_turns.run(data, lambda done, of: progress.update(task, completed=done, total=of))
+    _publish(bench_turns.as_json(results), bench_turns.table(results), save, json)
+
+
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
+    import json
+
     if save is not None:
         save.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
@@ -281,6 +297,7 @@ def reported() -> Iterator[None]:
     from pipelines.stacks import StackError
     from processors.embedded.weights import WeightsError
 
+    # Errors of modules that load more than a command needs say themselves that they are for the user.
     mendable: tuple[type[Exception], ...] = (RecordingError, DefinitionError, PersonaError, StackError, WeightsError)
     try:
         yield

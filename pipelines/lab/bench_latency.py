@@ -35,6 +35,8 @@ FEWEST = 30
 class BenchError(RuntimeError):
     """The benchmark cannot be run here. One line."""
 
+    mendable = True
+
 
 def utterances(data: Path) -> list[Path]:
     """The recordings: caller turns, real read speech up to 15 s, and finished phrases.

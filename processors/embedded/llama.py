@@ -31,6 +31,8 @@ POLL_SECS = 0.1
 class LlamaError(RuntimeError):
     """The server could not be started. One line."""
 
+    mendable = True
+
 
 class LlamaServer:
     """Serves one model. Blocks until it is ready.
