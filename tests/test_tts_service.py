@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -119,25 +120,6 @@ async def test_audio_comes_in_short_frames_at_the_rate_of_the_pipeline(synthesis
         heard = np.frombuffer(audio(down), "<i2") / 32767
         assert len(heard) / rate == pytest.approx(wanted.seconds, abs=0.005)
         assert np.sqrt(np.square(heard).mean()) == pytest.approx(np.sqrt(np.square(wanted.samples).mean()), rel=0.1)
-
-
-async def test_first_audio_does_not_wait_for_a_long_text() -> None:
-    class Slow(Tones):
-        def __init__(self) -> None:
-            super().__init__()
-            self.asked = 0
-
-        def stream(self, text: str, controls: Controls) -> Iterator[Speech]:
-            for part in text.split(". "):
-                self.asked += 1
-                yield from super().stream(part, controls)
-
-    voice = Slow()
-    service = EmbeddedTTSService(voice, sample_rate=SAMPLE_RATE)
-    service._sample_rate = SAMPLE_RATE
-    pieces = service._pieces("One. Two. Three")
-    next(pieces)
-    assert voice.asked == 1
 
 
 async def test_settings_hold_from_the_text_after_them() -> None:
@@ -302,6 +284,36 @@ def assert_context_holds_what_was_played(call: Call, speech: Speech, seconds: fl
     begun = [word.text for word in speech.words if word.start < played]
     assert abs(len(call.said()) - len(begun)) <= 1, (call.said(), begun)
     assert call.said() == [word.text for word in speech.words][: len(call.said())]
+
+
+async def test_the_first_sentence_is_heard_while_the_next_is_made() -> None:
+    class Hesitant(Tones):
+        def __init__(self) -> None:
+            super().__init__()
+            self.go_on = threading.Event()
+
+        def stream(self, text: str, controls: Controls) -> Iterator[Speech]:
+            first, second = text.split(". ")
+            yield from super().stream(first + ".", controls)
+            if not self.go_on.wait(10):
+                raise TimeoutError("nothing was heard of the first sentence")
+            yield from super().stream(second, controls)
+
+    voice = Hesitant()
+    call = Call(EmbeddedTTSService(voice))
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(call.worker)
+
+    async def caller() -> None:
+        for frame in answer("One two. Three"):
+            await call.worker.queue_frame(frame)
+        await call.worker.queue_frame(EndFrame())
+        await call.heard(0.1)
+        voice.go_on.set()
+
+    await asyncio.gather(runner.run(), caller())
+    assert call.said() == ["One", "two.", "Three"]
+    assert call.samples >= 3 * 2400
 
 
 @pytest.mark.parametrize("seconds", [0.6, 2.0, 5.2])

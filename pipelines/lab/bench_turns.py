@@ -1,4 +1,4 @@
-"""False cut-offs and delay of the end of a turn, against Smart Turn alone, on phrases that could end earlier than they do."""
+"""False cut-offs and delay of the end of a turn, against Smart Turn alone, on phrases that could end earlier."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def scores(endings: Sequence[Ending]) -> list[Score]:
 
     return [
         score("Smart Turn alone", endings, alone(0.5)),
-        score(f"Smart Turn alone at {RECALL:.0%} recall (from {low:.2f})", endings, alone(low)),
+        score(f"… at {RECALL:.0%} recall", endings, alone(low)),
         score("Antiphon", endings, lambda e: silence_needed(e.probability, e.text, rules)),
     ]
 
@@ -160,17 +160,18 @@ def as_json(results: Sequence[Score]) -> dict[str, Any]:
 def table(results: Sequence[Score]) -> Table:
     """The comparison for people."""
     shown = Table(
-        title="Ending a turn: delay after finished phrases, and phrases cut off in a pause of so many seconds"
+        title=f"Ending a turn: finished phrases answered within {SOON_SECS} s, their delay in s,\n"
+        "and phrases cut off in the middle by a pause of so long"
     )
     shown.add_column("")
-    for column in (f"answered in {SOON_SECS} s", "delay p50", "p95", *(f"cut off at {pause} s" for pause in PAUSES)):
+    for column in ("answered", "p50", "p95", *(f"{pause} s" for pause in PAUSES)):
         shown.add_column(column, justify="right")
     for result in results:
         shown.add_row(
             result.name,
             f"{result.soon:.0%}",
-            f"{result.delay_p50:.2f} s",
-            f"{result.delay_p95:.2f} s",
+            f"{result.delay_p50:.2f}",
+            f"{result.delay_p95:.2f}",
             *(f"{share:.0%}" for share in result.cut_off),
         )
     return shown
