@@ -81,10 +81,5 @@ def test_speech_that_goes_on_starts_the_marks_anew() -> None:
 
 
 def test_two_turns_are_two() -> None:
-    seen: list[int] = []
-    observer = LatencyObserver(lambda number, marks: seen.append(number))
-    for offset in (0, 10):
-        for now, frame in TURN:
-            observer.mark(frame, now + offset)
-    assert seen == [1, 2]
+    observer = observe([*TURN, *[(now + 10, frame) for now, frame in TURN]])
     assert [round(turn.total_ms or 0) for turn in observer.turns] == [430, 430]

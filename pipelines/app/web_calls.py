@@ -14,6 +14,7 @@ from loguru import logger
 from pipecat.evals.fastapi_transport import EvalFastAPIWebsocketTransport
 from pipecat.frames.frames import TTSSpeakFrame
 from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frameworks.rtvi.frames import RTVIServerMessageFrame
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
@@ -21,6 +22,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from pipelines.app import evals
 from pipelines.app.web_gate import is_loopback
+from pipelines.lab.latency import LatencyObserver, TurnMarks
 
 PATIENCE_SECS = 10
 """How long a page may be out of reach before its call is given up."""
@@ -243,6 +245,12 @@ async def converse(runner: WorkerRunner, transport: BaseTransport, worker: Pipel
         if greeting:
             await worker.queue_frame(TTSSpeakFrame(greeting))
 
+    async def tell_latency(turn: int, marks: TurnMarks) -> None:
+        parts = [{"name": part.name, "ms": round(part.ms)} for part in marks.parts()]
+        message = {"type": "latency", "turn": turn, "total_ms": round(marks.total_ms or 0), "parts": parts}
+        await worker.queue_frame(RTVIServerMessageFrame(data=message))
+
+    worker.add_observer(LatencyObserver(tell_latency))
     if isinstance(transport, EvalFastAPIWebsocketTransport):
         worker.add_observer(evals.WordsForTheVoice(worker.rtvi))
     await runner.add_workers(worker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from pipecat.frames.frames import (
@@ -85,10 +85,10 @@ class LatencyObserver(BaseObserver):
     benchmark that plays a file) sets `speech_end` of the turn itself.
 
     Args:
-        on_turn: Called with the number of the turn, from 1, and its marks when its answer is first heard.
+        on_turn: Told the number of the turn, from 1, and its marks when its answer is first heard.
     """
 
-    def __init__(self, on_turn: Callable[[int, TurnMarks], None] = lambda turn, marks: None) -> None:
+    def __init__(self, on_turn: Callable[[int, TurnMarks], Awaitable[None]] | None = None) -> None:
         super().__init__(observe_every_push=False)
         self.turns: list[TurnMarks] = []
         self._on_turn = on_turn
@@ -101,8 +101,12 @@ class LatencyObserver(BaseObserver):
             clock = data.source.get_clock()
             self._offset = asyncio.get_running_loop().time() - clock.get_time() / 1e9
         # Frames that are broadcast go both ways; one is enough.
-        if data.direction is FrameDirection.DOWNSTREAM:
-            self.mark(data.frame, data.timestamp / 1e9 + self._offset)
+        if data.direction is not FrameDirection.DOWNSTREAM:
+            return
+        before = len(self.turns)
+        self.mark(data.frame, data.timestamp / 1e9 + self._offset)
+        if self._on_turn and len(self.turns) > before:
+            await self._on_turn(len(self.turns), self.turns[-1])
 
     def mark(self, frame: Frame, now: float) -> None:
         """Take note of a frame at a time."""
@@ -132,4 +136,3 @@ class LatencyObserver(BaseObserver):
             turn.at["heard"] = now
             self._answered = True
             self.turns.append(turn)
-            self._on_turn(len(self.turns), turn)
