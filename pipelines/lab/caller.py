@@ -99,6 +99,12 @@ class Caller:
         self.heard.append((at, pcm))
         self._played.set()
 
+    async def sound(self) -> None:
+        """Wait until something audible is played."""
+        while not any(first_audible(to_samples(pcm)) is not None for _, pcm in self.heard):
+            self._played.clear()
+            await self._played.wait()
+
     async def feed(self) -> None:
         """Send the microphone's audio in real time: what is being said, silence otherwise."""
         loop = asyncio.get_running_loop()

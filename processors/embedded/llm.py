@@ -111,6 +111,7 @@ class EmbeddedLLMService(OpenAILLMService):
     async def cleanup(self) -> None:
         await super().cleanup()
         await self._stop_preparing()
+        await self._client.close()
 
     async def _prepare(self, user_text: str = "") -> None:
         await self._stop_preparing()
