@@ -83,6 +83,7 @@ class LlamaServer:
                 logger.warning(
                     f"the language model's server died (status {self._process.returncode}): starting it again"
                 )
+                self.close()
                 self._process, self.url = self._start(int(self.url.rsplit(":", 1)[1].split("/")[0]))
 
     def close(self) -> None:
