@@ -6,17 +6,13 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import soxr
 from playwright.async_api import Browser, Page, async_playwright
-
-from processors.embedded.hibari import SAMPLE_RATE, Synthesiser
-from processors.embedded.weights import locate
+from speech import RATE, say
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -68,23 +64,13 @@ async def start_talking(page: Page) -> None:
     await page.wait_for_selector('body[data-phase="talking"]')
 
 
-@cache
-def _voice() -> Synthesiser:
-    return Synthesiser(locate("hibari-heart"))
-
-
 def record(path: Path, *parts: str | float) -> Path:
     """Write what a caller says into the microphone.
 
     Args:
-        path: The WAV to write, 48 kHz mono.
+        path: The WAV to write, 16 kHz mono.
         parts: Sentences, and seconds of silence.
     """
-    silence = np.zeros(SAMPLE_RATE, np.float32)
-    pieces = [
-        _voice().speak(part).samples if isinstance(part, str) else np.resize(silence, round(part * SAMPLE_RATE))
-        for part in parts
-    ]
-    samples = soxr.resample(np.concatenate(pieces), SAMPLE_RATE, 48000)
-    soundfile.write(path, samples, 48000)
+    pieces = [say(part) if isinstance(part, str) else np.zeros(round(part * RATE), np.float32) for part in parts]
+    soundfile.write(path, np.concatenate(pieces), RATE)
     return path

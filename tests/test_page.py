@@ -18,6 +18,7 @@ from loguru import logger
 from pipecat.frames.frames import OutputTransportMessageUrgentFrame
 from playwright.async_api import Browser, Page, expect
 from serving import serving
+from speech import needs
 
 from pipelines import personas
 from pipelines.app import server
@@ -26,7 +27,6 @@ from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.stacks import Stack
 from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.stack import Progress, StackError
-from processors.embedded.weights import WeightsError, locate
 
 pytestmark = needs_chromium
 
@@ -115,10 +115,7 @@ async def drop(one: Talk) -> None:
 
 async def test_a_turn_with_the_embedded_stack_is_held_and_heard(tmp_path: Path, log: list[str]) -> None:
     """The whole of it: a voice into the browser's microphone, an answer out of its loudspeaker."""
-    try:
-        locate("qwen2.5-coder-1.5b-instruct-q4_k_m")
-    except WeightsError as error:
-        pytest.skip(str(error))
+    needs("qwen2.5-coder-1.5b-instruct-q4_k_m", "moonshine-tiny-en")
     asked = record(tmp_path / "asked.wav", 3.0, "Hello, can you tell me why the sky is blue?", 40.0)
     real = talk(EMBEDDED)
     async with serving(real) as url, chromium(asked) as browser, opened(browser, url) as page:
@@ -128,6 +125,9 @@ async def test_a_turn_with_the_embedded_stack_is_held_and_heard(tmp_path: Path, 
         await expect(page.locator(".caller .text").first).to_contain_text(re.compile("sky", re.I), timeout=30_000)
         answer = page.locator(".agent .text").first
         await expect(answer).to_contain_text(re.compile(r"\w+ \w+"), timeout=30_000)
+        await expect(page.locator(".agent .latency .total").first).to_have_text(
+            re.compile(r"^answered after \d+\.\d\d s$")
+        )
         await expect(page.locator("#speaking")).to_have_text("Listening", timeout=60_000)
         said = await answer.inner_text()
         loudest = await page.evaluate("window.loudest")
@@ -295,6 +295,26 @@ async def test_a_page_over_plain_http_is_told_where_the_microphone_works() -> No
         await page.goto(url)
         await page.get_by_role("button", name="Start talking").click()
         await expect(page.get_by_role("alert")).to_contain_text("http://localhost:")
+
+
+@pytest.mark.parametrize(("online", "words"), [(True, "--host 0.0.0.0"), (False, "Join any")])
+async def test_audio_that_gets_no_way_through(silence: Path, online: bool, words: str) -> None:
+    one = talk()
+    async with serving(one) as url, chromium(silence) as browser:
+        page = await browser.new_page()
+        await page.add_init_script(
+            f"""Object.defineProperty(navigator, "onLine", {{ value: {str(online).lower()} }});
+            const Peer = RTCPeerConnection; // through a relay, of which there is none
+            RTCPeerConnection = function () {{ return new Peer({{ iceTransportPolicy: "relay" }}); }};"""
+        )
+        await page.clock.install()
+        await page.goto(url)
+        await page.clock.run_for(1000)
+        await page.get_by_role("button", name="Start talking").click()
+        await page.wait_for_selector('body[data-phase="connecting"]')
+        await page.clock.run_for(11_000)
+        await expect(page.get_by_role("alert")).to_contain_text(words)
+        await expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
 async def test_a_lost_connection_is_taken_up_again_once(silence: Path) -> None:

@@ -211,6 +211,8 @@ class Calls:
         watch = asyncio.create_task(_watch(connection, runner))
         try:
             await converse(runner, transport, worker, self._greeting)
+        except Exception as error:
+            logger.error(f"a call broke: {type(error).__name__}: {error}")
         finally:
             watch.cancel()
             del self._workers[connection]

@@ -72,6 +72,7 @@ def _load_synthesiser(progress: Bytes) -> Synthesiser:
     from processors.embedded.hibari import Synthesiser
     from processors.embedded.weights import locate
 
+    locate("hibari-g2p")
     synthesiser = Synthesiser(locate("hibari-heart", progress=progress))
     synthesiser.speak("Hello.")
     return synthesiser

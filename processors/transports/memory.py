@@ -11,6 +11,8 @@ from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 
+BUFFER_SECS = 0.1
+
 Listener = Callable[[bytes, float], None]
 """Called with 16-bit mono PCM and the loop time at which its first sample is heard."""
 
@@ -48,7 +50,8 @@ class MemoryOutput(BaseOutputTransport):
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         loop = asyncio.get_running_loop()
-        start = max(loop.time(), self._free_at)
+        # A chunk that is handed over a little late follows the one before without a gap, as from a device's buffer.
+        start = self._free_at if 0 <= loop.time() - self._free_at < BUFFER_SECS else max(loop.time(), self._free_at)
         self._listener(frame.audio, start)
         self._free_at = start + frame.num_frames / frame.sample_rate
         await asyncio.sleep(max(0.0, self._free_at - loop.time()))

@@ -221,6 +221,12 @@ function callTrouble(error) {
   if (error.kind === "server-gone") {
     serverGone();
     follow();
+  } else if (error.kind === "no-audio-path" && !navigator.onLine) {
+    complain(
+      "The browser wants a network",
+      "With none at all, browsers make no audio connections, not even within one machine. Join any: it need not reach the internet.",
+      { label: "Try again", run: start },
+    );
   } else if (error.kind === "no-audio-path") {
     complain(
       "The server answers, but no audio gets through",
