@@ -99,6 +99,13 @@ def log() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
+@pytest.fixture
+async def page_without_calls() -> AsyncIterator[Page]:
+    """The page, for trying its modules."""
+    async with serving(talk()) as url, chromium() as browser, opened(browser, url) as page:
+        yield page
+
+
 def talk(stack: Stack | None = None) -> Talk:
     """A talk that starts in silence."""
     return Talk(BASIC_CASCADE, stack or standin.stack(), persona=SILENT_FERNI)
@@ -178,6 +185,106 @@ async def test_words_appear_as_they_are_heard_and_spoken(microphone: Path) -> No
         context = one.calls.workers[0].app_resources.context.get_messages()
         assert next(message["content"] for message in context if message["role"] == "assistant") == heard
         assert await page.evaluate("window.loudest") == pytest.approx(0.49, abs=0.15)
+
+
+STARTED, STOPPED, CUT = ({"type": f"bot-{what}"} for what in ("started-speaking", "stopped-speaking", "interrupted"))
+MAKING, MADE = {"type": "bot-tts-started"}, {"type": "bot-tts-stopped"}
+
+
+def caller(text: str, *, final: bool = True) -> dict[str, Any]:
+    """The caller's words as RTVI tells them."""
+    return {"type": "user-input", "data": {"text": text, "final": final}}
+
+
+def agent(segment: int, heard: str, rest: str = "", *, status: str = "") -> dict[str, Any]:
+    """How far the agent is with a segment, as RTVI tells it."""
+    data = {
+        "text": f"{heard} {rest}".strip(),
+        "segment_id": segment,
+        "will_be_spoken": True,
+        "spoken_status": status or ("in-progress" if rest else "completed"),
+        "spoken_progress": {"accumulated_text": heard, "remaining_text": rest},
+    }
+    return {"type": "bot-output", "data": data}
+
+
+@pytest.mark.parametrize(
+    ("messages", "turns", "announced"),
+    [
+        pytest.param(
+            [caller("one", final=False), caller("one two", final=False), caller("One two."), caller("Three.")],
+            ["You|One two. Three."],
+            ["You: One two.", "You: Three."],
+            id="interim words make way for final ones",
+        ),
+        pytest.param(
+            [caller("One."), caller("hm", final=False), MAKING, STARTED],
+            ["You|One."],
+            ["You: One."],
+            id="interim words that come to nothing go",
+        ),
+        pytest.param(
+            [MAKING, agent(1, "Hi,", "you."), STARTED, agent(1, "", "Hi, you.", status="new"), MADE],
+            ["Ferni|Hi,"],
+            [],
+            id="a word may come before its segment",
+        ),
+        pytest.param(
+            [MAKING, STARTED, agent(1, "One."), agent(2, "Two", "three."), MADE, agent(2, "Two three."), STOPPED],
+            ["Ferni|One. Two three."],
+            ["Ferni: One. Two three."],
+            id="segments make a turn",
+        ),
+        pytest.param(
+            [MAKING, STARTED, agent(1, "One."), MADE, STOPPED, CUT, caller("Fine.")],
+            ["Ferni|One.", "You|Fine."],
+            ["Ferni: One.", "You: Fine."],
+            id="nothing is cut when all is said",
+        ),
+        pytest.param(
+            [MAKING, STARTED, agent(1, "One", "two."), MADE, CUT, STOPPED, agent(1, "One two."), caller("Stop.")],
+            ["Ferni|One interrupted", "You|Stop."],
+            ["Ferni: One (interrupted)", "You: Stop."],
+            id="cut in mid-sentence",
+        ),
+        pytest.param(
+            [MAKING, STARTED, agent(1, "One."), STOPPED, CUT, caller("Stop.")],
+            ["Ferni|One. interrupted", "You|Stop."],
+            ["Ferni: One.", "You: Stop."],
+            id="cut while more was in the making",
+        ),
+        pytest.param(
+            [caller("I want"), MAKING, agent(1, "", "You want.", status="new"), CUT, caller("a cake.")],
+            ["You|I want a cake."],
+            ["You: I want", "You: a cake."],
+            id="an answer nobody heard leaves no trace",
+        ),
+        pytest.param(
+            [caller("<img src=x onerror=alert(1)>"), agent(1, "<b>bold</b>")],
+            ["You|<img src=x onerror=alert(1)>", "Ferni|<b>bold</b>"],
+            ["You: <img src=x onerror=alert(1)>"],
+            id="words are not markup",
+        ),
+    ],
+)
+async def test_transcript(
+    page_without_calls: Page, messages: list[Any], turns: list[str], announced: list[str]
+) -> None:
+    found = await page_without_calls.evaluate(
+        """async (messages) => {
+          const { Transcript } = await import("./transcript.js");
+          const view = document.createElement("div");
+          const list = view.appendChild(document.createElement("ol"));
+          const announced = [];
+          const transcript = new Transcript(list, (text) => announced.push(text));
+          transcript.agentName = "Ferni";
+          for (const message of messages) transcript.take(message);
+          const shown = [...list.children].filter((turn) => !turn.hidden);
+          return [shown.map((turn) => [...turn.children].map((part) => part.textContent).join("|")), announced];
+        }""",
+        messages,
+    )
+    assert found == [turns, announced]
 
 
 LATENCY = {

@@ -106,7 +106,7 @@ async function follow() {
 
 function serverGone() {
   enter("loading");
-  complain("The server is gone", "Start it again with “antiphon talk” in the terminal. This page goes on when it is back.");
+  complain("The server is gone", "Start it again in the terminal, with “make talk” or “antiphon talk”. This page goes on when it is back.");
 }
 
 function introduce({ state, progress, architecture, stack, persona }) {

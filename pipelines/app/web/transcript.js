@@ -6,6 +6,7 @@ export class Transcript {
   #announce;
   #turns = [];
   #agentSpeaking = false;
+  #unfinished = false; // there is more of the answer to come than has been made into speech
   #latency = null;
   #slowest = 1000;
   #pinned = true;
@@ -36,6 +37,8 @@ export class Transcript {
     else if (type === "bot-started-speaking") this.#agentStarted();
     else if (type === "bot-stopped-speaking") this.#agentStopped();
     else if (type === "bot-interrupted") this.#interrupted();
+    else if (type === "bot-tts-started") this.#unfinished = true;
+    else if (type === "bot-tts-stopped") this.#unfinished = false;
     else if (type === "server-message" && data?.type === "latency") this.#took(data);
   }
 
@@ -87,9 +90,9 @@ export class Transcript {
     const turn = this.#answer();
     // The first word of a segment can be reported before the segment itself.
     if (status === "new" && spoken && turn.segments.has(id)) return;
-    const complete = !spoken || status === "completed";
-    turn.segments.set(id, { complete, said: (complete ? text : (progress?.accumulated_text ?? "")).trim() });
-    const heard = [...turn.segments.values()].map(({ said }) => said).filter(Boolean).join(" ");
+    const said = !spoken || status === "completed" ? text : (progress?.accumulated_text ?? "");
+    turn.segments.set(id, said.trim());
+    const heard = [...turn.segments.values()].filter(Boolean).join(" ");
     if (heard === turn.heard) return;
     turn.heard = heard;
     this.#show(turn, heard, "");
@@ -126,12 +129,14 @@ export class Transcript {
   }
 
   #interrupted() {
+    const cut = this.#agentSpeaking || this.#unfinished;
+    this.#unfinished = false;
     const turn = this.#turns.findLast(({ who }) => who === "agent");
     if (!turn || turn.closed) return;
     turn.closed = true;
     if (!turn.heard) {
       this.#remove(turn);
-    } else if (this.#agentSpeaking && [...turn.segments.values()].some(({ complete }) => !complete)) {
+    } else if (cut) {
       turn.interrupted = true;
       turn.element.classList.add("interrupted");
       turn.text.append(make("span", "cut", " interrupted"));
