@@ -217,32 +217,40 @@ async def test_the_harness_is_told_what_passed_the_guard(skip_tts: bool) -> None
 # --- who may come in ---
 
 
-async def refusal(url: str, **how: Any) -> tuple[int, str]:
-    """The status and the words that a connection is refused with."""
+async def refused(url: str, **how: Any) -> int:
+    """The HTTP status that a connection is refused with."""
     with pytest.raises(InvalidStatus) as refused:
         await connect(url, **how)
-    response = refused.value.response
-    return response.status_code, json.loads(response.body or b"{}")["detail"]
+    return refused.value.response.status_code
+
+
+async def sent_away(url: str, first: str | bytes | None = None) -> str:
+    """The words that a connection is closed with."""
+    async with connect(url) as connection, asyncio.timeout(10):
+        if first is not None:
+            await connection.send(first)
+        with pytest.raises(ConnectionClosed) as closed:
+            await hear(connection, "never")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    return closed.value.rcvd.reason
 
 
 async def test_other_pages_names_and_paths_are_refused() -> None:
     talk = Talk(BASIC_CASCADE, standin.stack())
     async with ready(talk) as url:
-        assert (await refusal(url, origin="https://attacker.example"))[0] == 403
-        assert (await refusal(url, additional_headers={"Sec-Fetch-Site": "cross-site"}))[0] == 403
-        status, words = await refusal(url.removesuffix("/ws") + "/somewhere")
-        assert (status, "/ws" in words) == (404, True)
+        assert await refused(url, origin="https://attacker.example") == 403
+        assert await refused(url, additional_headers={"Sec-Fetch-Site": "cross-site"}) == 403
+        assert await refused(url.removesuffix("/ws") + "/somewhere") == 403
         port = url.split(":")[2].removesuffix("/ws")
-        assert (await refusal(f"ws://attacker.example:{port}/ws", host="127.0.0.1"))[0] == 421
+        assert await refused(f"ws://attacker.example:{port}/ws", host="127.0.0.1") == 403
         assert not talk.calls.lines_taken
 
 
-async def test_a_network_is_refused() -> None:
+async def test_a_network_is_sent_away() -> None:
     talk = Talk(BASIC_CASCADE, standin.stack(), host="0.0.0.0")  # noqa: S104
     async with ready(talk) as url:
-        status, words = await refusal(url)
-    assert status == 403
-    assert "--host" in words
+        assert "--host" in await sent_away(url)
 
 
 async def test_evals_wait_until_models_are_loaded() -> None:
@@ -254,11 +262,18 @@ async def test_evals_wait_until_models_are_loaded() -> None:
     talk = Talk(BASIC_CASCADE, standin.stack(load=load))
     async with serving(talk) as url:
         try:
-            status, words = await refusal(f"{url.replace('http', 'ws', 1)}/ws")
+            words = await sent_away(f"{url.replace('http', 'ws', 1)}/ws")
         finally:
             go_on.set()
-    assert status == 503
     assert "still loading" in words
+
+
+async def test_the_harness_passes_the_words_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LINES", 0)
+    async with ready(Talk(BASIC_CASCADE, standin.stack())) as url:
+        result = await play("text/greeting", url)
+    assert [failure.kind for failure in result.failures] == ["closed_before_ready"]
+    assert "all 0 lines are taken" in result.failures[0].reason
 
 
 async def test_evals_take_a_line_each_and_give_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,13 +283,12 @@ async def test_evals_take_a_line_each_and_give_it_back(monkeypatch: pytest.Monke
         async with harness(url) as connection:
             await hear(connection, "bot-started-speaking")
             worker = talk.calls.workers[0]
-            status, words = await refusal(url)
+            words = await sent_away(url)
         await until_idle(talk)
         assert worker.has_finished()
         async with harness(url) as connection:
             await hear(connection, "bot-ready")
-    assert status == 503
-    assert "line" in words
+    assert "all 1 lines are taken" in words
 
 
 @pytest.mark.parametrize(
@@ -291,25 +305,17 @@ async def test_evals_take_a_line_each_and_give_it_back(monkeypatch: pytest.Monke
 )
 async def test_what_is_no_eval_is_sent_away(first: str | bytes) -> None:
     talk = Talk(BASIC_CASCADE, standin.stack())
-    async with ready(talk) as url, connect(url) as connection:
-        await connection.send(first)
-        async with asyncio.timeout(5):
-            with pytest.raises(ConnectionClosed) as closed:
-                await connection.recv()
-        await until_idle(talk)
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1008
-    assert "pipecat eval run" in closed.value.rcvd.reason
+    async with ready(talk) as url:
+        assert "pipecat eval run" in await sent_away(url, first)
+        assert not talk.calls.lines_taken
 
 
 async def test_who_says_nothing_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evals, "HELLO_WAIT_SECS", 0.05)
     talk = Talk(BASIC_CASCADE, standin.stack())
-    async with ready(talk) as url, connect(url) as connection:
-        async with asyncio.timeout(5):
-            with pytest.raises(ConnectionClosed):
-                await connection.recv()
-        await until_idle(talk)
+    async with ready(talk) as url:
+        assert "pipecat eval run" in await sent_away(url)
+        assert not talk.calls.lines_taken
 
 
 async def test_garbage_in_a_call_leaves_the_server_usable() -> None:
@@ -329,19 +335,16 @@ async def test_garbage_in_a_call_leaves_the_server_usable() -> None:
             await hear(connection, "bot-ready")
 
 
-async def test_a_failing_service_ends_the_call() -> None:
+async def test_a_failing_service_is_told_in_words() -> None:
     def broken(session: object) -> Any:
         raise RuntimeError("the voice is out of order")
 
     stack = standin.stack()
     stack = stack.replace(TTS=Service("tone", broken, stack.services["TTS"].provides))
     talk = Talk(BASIC_CASCADE, stack)
-    async with ready(talk) as url, harness(url) as connection:
-        with pytest.raises(ConnectionClosed) as closed:
-            await hear(connection, "bot-ready")
-        await until_idle(talk)
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1011
+    async with ready(talk) as url:
+        assert "out of order" in await sent_away(url, eval_connect_message(EvalConnectionFlags()))
+        assert not talk.calls.lines_taken
 
 
 async def test_the_server_can_leave_in_mid_call() -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fastapi import WebSocket
+from loguru import logger
 from pipecat.evals.fastapi_transport import EvalFastAPIWebsocketTransport
 from pipecat.evals.serializer import EvalSerializer, parse_eval_connect
 from pipecat.evals.transport import EvalTransportParams
@@ -34,10 +36,13 @@ from pipecat.processors.frameworks.rtvi.models import (
 )
 from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 HELLO_WAIT_SECS = 5.0
 """How long a connection may take to say that it is an eval."""
+
+LONGEST_REASON = 123
+"""Bytes of words in a WebSocket's closing frame."""
 
 
 class NoEvalError(ValueError):
@@ -86,7 +91,7 @@ async def accept(websocket: WebSocket) -> EvalFastAPIWebsocketTransport:
     """Accept a connection that begins as the harness's do.
 
     Args:
-        websocket: Not accepted yet. It is closed if this fails.
+        websocket: Not accepted yet.
 
     Raises:
         NoEvalError: If the first message is another, or none comes.
@@ -100,10 +105,22 @@ async def accept(websocket: WebSocket) -> EvalFastAPIWebsocketTransport:
     except (TimeoutError, ValueError, KeyError, RecursionError):
         flags = None
     if flags is None:
-        words = "only Pipecat's evals are answered here: pipecat eval run SCENARIO --bot-url ws://…/ws"
-        await websocket.close(1008, words)
-        raise NoEvalError(words)
+        raise NoEvalError("only Pipecat's evals are answered here: pipecat eval run SCENARIO --bot-url ws://…/ws")
     return EvalFastAPIWebsocketTransport(websocket, params(), flags)
+
+
+async def send_away(websocket: WebSocket, words: str) -> None:
+    """Close a WebSocket with words, which the harness prints; its HTTP answers it would not.
+
+    Args:
+        websocket: Accepted or not.
+        words: One line. What a closing frame cannot hold is cut off.
+    """
+    logger.warning(f"refused a WebSocket: {words}")
+    with suppress(WebSocketDisconnect, RuntimeError):  # it has gone already
+        if websocket.application_state is WebSocketState.CONNECTING:
+            await websocket.accept()
+        await websocket.close(1008, words.encode()[:LONGEST_REASON].decode(errors="ignore"))
 
 
 def voice(config: Mapping[str, Any]) -> TTSService:

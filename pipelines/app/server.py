@@ -22,7 +22,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
-from pipelines.app.web_gate import LARGEST_BODY, Gate, deny, is_loopback
+from pipelines.app.web_gate import LARGEST_BODY, Gate, is_loopback
 from pipelines.assemble import assemble, check
 
 if TYPE_CHECKING:
@@ -220,29 +220,27 @@ def create_app(talk: Talk) -> FastAPI:
 
     @app.websocket("/ws")
     async def evaluate(websocket: WebSocket) -> None:
-        if not is_loopback(talk.host):
-            # A harness may rewrite the context and speak in texts: more than a network is allowed.
-            await deny(websocket, 403, "evals are answered on this machine only: leave --host out")
-            return
-        if talk.loading.state != "ready":
-            await deny(websocket, 503, talk.not_ready)
-            return
-        from pipelines.app.evals import NoEvalError
+        from pipelines.app.evals import NoEvalError, send_away
         from pipelines.app.web_calls import BusyError
 
+        if not is_loopback(talk.host):
+            # A harness may rewrite the context and speak in texts: more than a network is allowed.
+            await send_away(websocket, "evals are answered on this machine only: leave --host out")
+            return
+        if talk.loading.state != "ready":
+            await send_away(websocket, talk.not_ready)
+            return
         try:
             await talk.calls.evaluate(websocket)
-        except BusyError as error:
-            await deny(websocket, 503, str(error))
-        except NoEvalError as error:
-            logger.warning(f"refused a WebSocket: {error}")
+        except (BusyError, NoEvalError) as error:
+            await send_away(websocket, str(error))
         except Exception as error:
             logger.error(f"an eval could not be set up: {type(error).__name__}: {error}")
-            await websocket.close(1011, "the conversation could not be set up")
+            await send_away(websocket, f"the conversation could not be set up: {error}")
 
     @app.websocket("/{path:path}")
     async def nowhere(websocket: WebSocket) -> None:
-        await deny(websocket, 404, "evals are answered on /ws")
+        await websocket.close()
 
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app

@@ -52,12 +52,6 @@ def _split(authority: str) -> tuple[str, int | None]:
     return (parts.hostname or "").rstrip("."), parts.port
 
 
-async def deny(websocket: WebSocket, status: int, words: str) -> None:
-    """Answer a WebSocket that has not been accepted with an HTTP status and words instead."""
-    logger.warning(f"refused a WebSocket with {status}: {words}")
-    await websocket.send_denial_response(JSONResponse({"detail": words}, status, HEADERS))
-
-
 class Gate:
     """ASGI middleware that refuses foreign and oversized requests, and sends `HEADERS` with every answer.
 
@@ -110,7 +104,8 @@ class Gate:
         if scope["type"] == "websocket":
             refused = self.refusal(Headers(scope=scope))
             if refused:
-                await deny(WebSocket(scope, receive, send), *refused)
+                logger.warning(f"refused a WebSocket: {refused[1]}")
+                await WebSocket(scope, receive, send).close()
             else:
                 await self._app(scope, receive, send)
             return
