@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -46,7 +47,9 @@ def quiet_logs(level: str) -> None:
     from loguru import logger
 
     logger.remove()
-    logger.add(sys.stderr, level=level, format="<level>{level: <8}</level> {name}: {message}")
+    # A caller who hangs up is no news, but the transport warns of it every time.
+    levels: dict[str | None, str | int | bool] = {"": level, "pipecat.transports.smallwebrtc": "ERROR"}
+    logger.add(sys.stderr, filter=levels, format="<level>{level: <8}</level> {name}: {message}")
 
 
 @app.command()
@@ -306,7 +309,7 @@ def reported() -> Iterator[None]:
     except Exception as error:
         if not (isinstance(error, mendable) or getattr(error, "mendable", False)):
             raise
-        err.print(f"[red]antiphon:[/] {error}", highlight=False)
+        err.print(f"[red]antiphon:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
