@@ -55,10 +55,16 @@ async def ready(talk: Talk) -> AsyncIterator[str]:
         yield f"{url.replace('http', 'ws', 1)}/ws"
 
 
-async def play(name: str, url: str, patience_ms: int = 30000) -> Any:
-    """The result of one scenario."""
+def session(name: str, url: str, patience_ms: int = 30000) -> Any:
+    """A scenario, to be played against the bot at `url`."""
     params = EvalSessionParams(use_cache=False, default_timeout_ms=patience_ms)
-    return await EvalSession.from_scenario(SCENARIOS[name], url, params=params).run()
+    return EvalSession.from_scenario(SCENARIOS[name], url, params=params)
+
+
+async def played(session: Any) -> Any:
+    """The result of a session."""
+    async with asyncio.timeout(120):
+        return await session.run()
 
 
 async def until_idle(talk: Talk) -> None:
@@ -87,7 +93,7 @@ async def test_the_embedded_stack_passes(name: str) -> None:
     needs(*WEIGHTS)
     talk = Talk(BASIC_CASCADE, EMBEDDED)
     async with ready(talk) as url:
-        result = await play(name, url)
+        result = await played(session(name, url))
         await until_idle(talk)
     assert result.passed, "\n".join(result.debug_log)
 
@@ -96,15 +102,14 @@ async def test_after_an_interruption_the_context_holds_what_was_heard() -> None:
     needs(*WEIGHTS)
     talk = Talk(BASIC_CASCADE, EMBEDDED)
     async with ready(talk) as url:
-        params = EvalSessionParams(use_cache=False, default_timeout_ms=30000)
-        session = EvalSession.from_scenario(SCENARIOS["text/interruption"], url, params=params)
+        interruption = session("text/interruption", url)
         messages: list[Any] = []
 
-        @session.event_handler("on_progress")
+        @interruption.event_handler("on_progress")
         async def look(session: object, progress: Any) -> None:
             messages[:] = [dict(message) for message in talk.calls.workers[0].app_resources.context.messages]
 
-        result = await session.run()
+        result = await played(interruption)
     assert result.passed, "\n".join(result.debug_log)
     events = iter(result.events_seen)
     replies: list[list[str]] = []
@@ -131,7 +136,7 @@ async def test_after_an_interruption_the_context_holds_what_was_heard() -> None:
 async def test_a_worse_bot_fails(name: str, stack: Any, failed_turn: int) -> None:
     needs("moonshine-tiny-en", "hibari-heart")
     async with ready(Talk(BASIC_CASCADE, stack)) as url:
-        result = await play(name, url, patience_ms=5000)
+        result = await played(session(name, url, patience_ms=5000))
     assert not result.passed
     assert [turn.turn_index for turn in result.turns if turn.status == "failed"] == [failed_turn]
 
@@ -149,7 +154,7 @@ async def test_pipecats_runner_can_run_the_bot() -> None:
         config = uvicorn.Config(app, lifespan="off", ws="websockets-sansio", log_config=None)
         runner = uvicorn.Server(config)
         serving = asyncio.create_task(runner.serve(sockets=[listener]))
-        result = await play("text/follow_up", f"ws://127.0.0.1:{listener.getsockname()[1]}/ws")
+        result = await played(session("text/follow_up", f"ws://127.0.0.1:{listener.getsockname()[1]}/ws"))
         runner.should_exit = True
         await serving
     assert result.passed, "\n".join(result.debug_log)
@@ -271,7 +276,7 @@ async def test_evals_wait_until_models_are_loaded() -> None:
 async def test_the_harness_passes_the_words_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "LINES", 0)
     async with ready(Talk(BASIC_CASCADE, standin.stack())) as url:
-        result = await play("text/greeting", url)
+        result = await played(session("text/greeting", url))
     assert [failure.kind for failure in result.failures] == ["closed_before_ready"]
     assert "all 0 lines are taken" in result.failures[0].reason
 
