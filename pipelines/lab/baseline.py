@@ -40,6 +40,10 @@ class SegmentedMoonshine(SegmentedSTTService):
         settings = STTSettings(model="moonshine-tiny-en", language=None)
         super().__init__(sample_rate=INPUT_RATE, ttfs_p99_latency=0.5, settings=settings)
 
+    @property
+    def wants_wav_segments(self) -> bool:
+        return False
+
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         samples = to_samples(audio)
         recogniser = embedded.RECOGNISER.get()
