@@ -28,7 +28,14 @@ def test_any_rate_and_number_of_channels_becomes_16_khz_mono(tmp_path: Path, rat
 
 @pytest.mark.parametrize(
     ("name", "subtype"),
-    [("a.wav", "PCM_U8"), ("a.wav", "PCM_24"), ("a.wav", "DOUBLE"), ("a.wav", "ULAW"), ("a.flac", None), ("a.ogg", None)],
+    [
+        ("a.wav", "PCM_U8"),
+        ("a.wav", "PCM_24"),
+        ("a.wav", "DOUBLE"),
+        ("a.wav", "ULAW"),
+        ("a.flac", None),
+        ("a.ogg", None),
+    ],
 )
 def test_any_format_that_libsndfile_reads(tmp_path: Path, name: str, subtype: str | None) -> None:
     path = tmp_path / name

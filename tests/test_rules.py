@@ -18,7 +18,6 @@ RULES = TurnRules()
         "We could go, but",
         "and then, um",
         "I'd like a table for two and...",
-        "First of all,",
         "Well",
     ],
 )
@@ -43,6 +42,11 @@ def test_a_number_being_dictated_gets_more_time_unless_the_model_is_sure() -> No
 def test_doubt_costs_time_and_certainty_saves_it() -> None:
     waits = [silence_needed(p, "Play some jazz.", RULES) for p in (0.9, 0.3, 0.01)]
     assert waits == [RULES.done, RULES.likely, RULES.unlikely]
+
+
+def test_a_comma_at_the_end_costs_time_and_the_models_certainty_saves_some_of_it() -> None:
+    assert silence_needed(0.3, "First of all,", RULES) == RULES.unfinished
+    assert silence_needed(0.9, "First of all,", RULES) == RULES.unlikely
 
 
 def test_no_end_of_a_sentence_was_heard() -> None:

@@ -29,6 +29,9 @@ from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
 INTERIM_SECS = 0.5
 """Audio between two interim transcripts."""
 
+EARLY_SECS = 0.06
+"""Silence at which an early transcript is worth its time: most gaps within words are shorter."""
+
 Transcribe = Callable[[NDArray[np.float32]], str]
 
 
@@ -105,7 +108,7 @@ class EmbeddedSTTService(STTService):
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, VADUserStartedSpeakingFrame):
             self._begin_utterance(frame.start_secs)
-        elif isinstance(frame, SpeechPausedFrame) and self._in_speech:
+        elif isinstance(frame, SpeechPausedFrame) and self._in_speech and frame.silence >= EARLY_SECS:
             self._in_pause = True
             self._pauses += 1
             self._want(Purpose.EARLY)

@@ -83,6 +83,8 @@ class TurnDecision:
         self._voice = False
         if not self._speaking:
             return self.tick(now)
+        if self._silent_since is not None:
+            return []
         self._silent_since = now - silence
         self._judging = True
         return [Do.JUDGE]

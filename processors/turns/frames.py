@@ -9,6 +9,8 @@ from pipecat.frames.frames import SystemFrame
 class SpeechPausedFrame(SystemFrame):
     """The caller's voice stopped a moment ago; whether the utterance is over is not known yet.
 
+    Sent for each of the first windows of silence, so that the models that look at the pause can take turns.
+
     Args:
         silence: Seconds of silence so far, counted in samples.
     """

@@ -52,7 +52,7 @@ class TurnRules:
     done: float = 0.2
     likely: float = 0.5
     unlikely: float = 0.75
-    unfinished: float = 1.2
+    unfinished: float = 0.9
     trailing: float = 1.6
     sure: float = 0.5
     sure_not: float = 0.05
@@ -65,7 +65,7 @@ def trails_off(text: str) -> bool:
         return False
     last = words[-1].lower()
     if last not in TRAILING_WORDS:
-        return text.rstrip().endswith((",", "-", "–", "—", "...", "…"))
+        return text.rstrip().endswith(("-", "–", "—", "...", "…"))
     return not (sentence_ended(text) and last in COMPLETE_ALTHOUGH_TRAILING)
 
 
@@ -104,6 +104,8 @@ def silence_needed(probability: float | None, text: str, rules: TurnRules) -> fl
     if trails_off(text):
         return rules.trailing
     if probability is not None and probability >= rules.sure:
+        if text.rstrip().endswith(","):
+            return rules.unlikely
         return rules.likely if half_a_sentence(text) else rules.done
     if punctuates(text) and not sentence_ended(text):
         return rules.unfinished

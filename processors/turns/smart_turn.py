@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pipecat.audio.turn.smart_turn.local_smart_turn_v3 import LocalSmartTurnAnalyzerV3
+from threadpoolctl import ThreadpoolController
 
 RATE = 16000
 SECONDS = 8.0
@@ -17,6 +18,7 @@ class SmartTurn(LocalSmartTurnAnalyzerV3):
 
     def __init__(self) -> None:
         super().__init__(sample_rate=RATE)
+        self._pools = ThreadpoolController()
 
     def probability(self, samples: NDArray[np.float32], silence: float) -> float:
         """How probable it is that the speaker is done.
@@ -29,4 +31,6 @@ class SmartTurn(LocalSmartTurnAnalyzerV3):
         missing = max(0, round((EXPECTED_SILENCE - silence) * RATE))
         if missing:
             samples = np.concatenate([samples, np.zeros(missing, np.float32)])
-        return float(self._predict_endpoint(samples[-round(SECONDS * RATE) :])["probability"])
+        # A second BLAS thread makes the features no faster and takes a core from the recogniser.
+        with self._pools.limit(limits=1, user_api="blas"):
+            return float(self._predict_endpoint(samples[-round(SECONDS * RATE) :])["probability"])

@@ -18,6 +18,7 @@ START_SECS = 0.128
 
 STOP_SECS = 0.2
 PAUSE_WINDOWS = 2
+"""Windows of silence that are reported one by one."""
 
 
 class PauseAnalyzer(SileroVADAnalyzer):
@@ -40,9 +41,8 @@ class PauseAnalyzer(SileroVADAnalyzer):
 class PauseWatch:
     """Decides when speech pauses and resumes, from the analyzer's state after each piece of audio."""
 
-    def __init__(self, pause_windows: int = PAUSE_WINDOWS) -> None:
-        self._pause_windows = pause_windows
-        self._paused = True
+    def __init__(self) -> None:
+        self._reported = PAUSE_WINDOWS
 
     def update(self, state: VADState, silent_windows: int) -> type[Frame] | None:
         """The frame to send, if any.
@@ -52,11 +52,13 @@ class PauseWatch:
             silent_windows: How many windows of silence it has counted while stopping.
         """
         if state in (VADState.STARTING, VADState.SPEAKING):
-            resumed, self._paused = self._paused, False
+            resumed, self._reported = self._reported > 0, 0
             return SpeechResumedFrame if resumed else None
-        if self._paused or (state is VADState.STOPPING and silent_windows < self._pause_windows):
+        # A sound that was no speech leaves no window to count.
+        windows = silent_windows if state is VADState.STOPPING else PAUSE_WINDOWS
+        if min(windows, PAUSE_WINDOWS) <= self._reported:
             return None
-        self._paused = True
+        self._reported = min(windows, PAUSE_WINDOWS)
         return SpeechPausedFrame
 
 
