@@ -141,7 +141,7 @@ def test_a_blip_does_not_end_the_turn_under_it_nor_start_the_silence_anew() -> N
     line.speech_ends(1.2, "I would like to know.")
     line.blip(1.4)
     line.waits(5.0)
-    assert line.last == (1.6, Do.ANSWER)
+    assert line.last == (1.6, Do.CONFIRM)
 
 
 def test_a_late_verdict_ends_the_turn_at_once_if_the_silence_was_long_enough() -> None:
@@ -151,7 +151,7 @@ def test_a_late_verdict_ends_the_turn_at_once_if_the_silence_was_long_enough() -
     line.speech_ends(1.2, "Yes.")
     line.waits(1.5)
     line.verdict(1.7, 0.9)
-    assert line.last == (1.7, Do.ANSWER)
+    assert line.last == (1.7, Do.CONFIRM)
 
 
 def test_without_a_final_transcript_the_recognisers_own_latency_is_waited_for() -> None:
@@ -162,6 +162,17 @@ def test_without_a_final_transcript_the_recognisers_own_latency_is_waited_for() 
     line.speech_ends(1.2, "Yes.", final=False)
     line.waits(5.0)
     assert line.last == (2.0, Do.ANSWER)
+
+
+def test_the_answer_is_made_while_a_long_silence_is_waited_for() -> None:
+    line = Line()
+    line.speaks(0.0)
+    line.falls_silent(1.0)
+    line.verdict(1.1, 0.3)
+    line.speech_ends(1.2, "I would like to know.")
+    assert line.last == (1.2, Do.SPECULATE)
+    line.waits(5.0)
+    assert line.last == (1.6, Do.CONFIRM)
 
 
 def test_noise_without_words_ends_its_turn_instead_of_keeping_it_open() -> None:

@@ -54,6 +54,10 @@ def test_no_end_of_a_sentence_was_heard() -> None:
     assert silence_needed(0.9, "Play some jazz", RULES) == RULES.done
 
 
+def test_a_greeting_needs_no_end_mark() -> None:
+    assert silence_needed(0.3, "Hello,", RULES) == RULES.likely
+
+
 def test_a_recogniser_that_never_punctuates_is_not_held_to_it() -> None:
     assert silence_needed(0.3, "play some jazz", RULES) == RULES.likely
 

@@ -109,7 +109,9 @@ class TurnDecision:
         """The recogniser commits to words; `final` if there are none to come of what has been said so far."""
         self.text = f"{self.text} {text}".strip()
         self._heard_all = final
-        return self.tick(now)
+        ended = self.tick(now)
+        # While the silence is waited for, the answer can be made.
+        return ended or (self.early("") if final and not self._speaking else [])
 
     def early(self, text: str) -> list[Do]:
         """The recogniser's guess, during a pause, at what it has not committed to yet."""

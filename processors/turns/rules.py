@@ -31,6 +31,9 @@ COMPLETE_ALTHOUGH_TRAILING = frozenset(
 SUBORDINATORS = frozenset("although because if once since though unless until when whenever while whereas".split())
 """Words with which half a sentence begins: "Unless a system is established" goes on after a pause."""
 
+SHORT = 2
+"""A greeting of so many words is whole without an end mark: "Hello,"."""
+
 _WORD = re.compile(r"[a-z']+|\d+", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^.?!]+[.?!]*\s*$")
 
@@ -107,7 +110,7 @@ def silence_needed(probability: float | None, text: str, rules: TurnRules) -> fl
         if text.rstrip().endswith(","):
             return rules.unlikely
         return rules.likely if half_a_sentence(text) else rules.done
-    if punctuates(text) and not sentence_ended(text):
+    if punctuates(text) and not sentence_ended(text) and len(_WORD.findall(text)) > SHORT:
         return rules.unfinished
     if ends_in_digits(text) or (probability is not None and probability < rules.sure_not):
         return rules.unlikely
