@@ -1,4 +1,4 @@
-"""What running something costs this process: memory, processor time and stalls of the event loop."""
+"""What running something costs this process and those it started: memory, processor time, stalls of the event loop."""
 
 from __future__ import annotations
 
@@ -50,15 +50,19 @@ async def measured(load: Load) -> AsyncIterator[None]:
             load.worst_stall_ms = max(load.worst_stall_ms, 1000 * (loop.time() - due))
             ticks += 1
             if ticks % 40 == 0:
-                load.rss_peak_mb = max(load.rss_peak_mb, process.memory_info().rss / 1e6)
+                load.rss_peak_mb = max(load.rss_peak_mb, sum(p.memory_info().rss for p in family()) / 1e6)
 
-    before, begun = process.cpu_times(), loop.time()
+    def family() -> list[psutil.Process]:
+        return [process, *process.children(recursive=True)]
+
+    def used() -> float:
+        return sum(times.user + times.system for times in (p.cpu_times() for p in family()))
+
+    before, begun = used(), loop.time()
     watching = asyncio.create_task(watch())
     try:
         yield
     finally:
         watching.cancel()
-        after = process.cpu_times()
-        used = after.user + after.system - before.user - before.system
-        cores = used / max(loop.time() - begun, 1e-9)
+        cores = (used() - before) / max(loop.time() - begun, 1e-9)
         load.cpu_cores = cores if not load.cpu_cores else (load.cpu_cores + cores) / 2

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol, cast
 
+import httpx
 from loguru import logger
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
@@ -70,7 +71,11 @@ class EmbeddedLLMService(OpenAILLMService):
             ),
         )
         self._server = server
+        self._instructions = instructions
         self._slot = server.next_slot()
+        self._server_api = httpx.AsyncClient(
+            base_url=server.url.removesuffix("/v1"), headers={"Authorization": f"Bearer {server.api_key}"}
+        )
         self._live = context
         self._preparing: asyncio.Task[None] | None = None
 
@@ -100,7 +105,10 @@ class EmbeddedLLMService(OpenAILLMService):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         if isinstance(frame, UserTurnSoFarFrame):
-            await self._prepare(frame.text)
+            # The last word is uncertain, and what was read of it in vain would have to be read again.
+            certain = frame.text.rpartition(" ")[0]
+            if certain:
+                await self._prepare(certain)
         elif isinstance(frame, (SpeechPausedFrame, LLMContextFrame)):
             # The answer's own prompt is next, and the server works on one batch at a time.
             await self._stop_preparing()
@@ -112,6 +120,7 @@ class EmbeddedLLMService(OpenAILLMService):
         await super().cleanup()
         await self._stop_preparing()
         await self._client.close()
+        await self._server_api.aclose()
 
     async def _prepare(self, user_text: str = "") -> None:
         await self._stop_preparing()
@@ -119,16 +128,28 @@ class EmbeddedLLMService(OpenAILLMService):
         if user_text:
             messages.append({"role": "user", "content": user_text})
         context = LLMContext(messages=messages, tools=self._live.tools, tool_choice=self._live.tool_choice)
-        self._preparing = self.create_task(self._fill_cache(context), f"{self}::prepare")
+        self._preparing = self.create_task(self._fill_cache(context, user_text), f"{self}::prepare")
 
     async def _stop_preparing(self) -> None:
         if self._preparing:
             task, self._preparing = self._preparing, None
             await self.cancel_task(task)
 
-    async def _fill_cache(self, context: LLMContext) -> None:
+    async def _fill_cache(self, context: LLMContext, user_text: str) -> None:
+        """Have the server read the prompt up to the end of `user_text`, without the marks that end a turn."""
         try:
-            await self.run_inference(context, max_tokens=0)
+            invocation = await self.get_llm_adapter().get_llm_invocation_params(
+                context,
+                system_instruction=self._instructions,
+                convert_developer_to_user=not self.supports_developer_role,
+            )
+            messages = self.build_chat_completion_params(invocation)["messages"]
+            response = await self._server_api.post("/apply-template", json={"messages": messages})
+            prompt: str = response.raise_for_status().json()["prompt"]
+            if user_text:
+                prompt = prompt[: prompt.rindex(user_text) + len(user_text)]
+            request = {"prompt": prompt, "n_predict": 0, "cache_prompt": True, "id_slot": self._slot}
+            (await self._server_api.post("/completion", json=request)).raise_for_status()
         except Exception as error:
             # The answer itself will meet the same error and report it.
             logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
