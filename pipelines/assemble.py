@@ -107,8 +107,8 @@ def assemble(
     from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
     from pipecat.processors.frameworks.rtvi import RTVIObserverParams
 
-    from pipelines.apology import Apology
     from pipelines.personas import load as load_persona
+    from processors.speaking.apology import Apology
     from processors.turns.strategy import turn_strategies
 
     session = Session(persona or load_persona("ferni"), context or LLMContext())
