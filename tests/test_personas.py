@@ -43,7 +43,7 @@ def test_an_edited_file_is_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + "voice: deep\n", "voice is no key of a persona: choose name, instructions, greeting, voices"),
+        (GOOD + "voice: deep\n", "voice is no key of a persona: choose name, instructions, greeting, apology, voices"),
         ("name: Otto\n", "instructions is missing: add it"),
         ("name: Otto\ninstructions: ' \n  '\n", "instructions is empty: fill it in"),
         ("{}", "name is missing: add it; instructions is missing: add it"),
