@@ -97,12 +97,11 @@ def talk(
     """Open a page in which to talk with the agent."""
     from pipelines import architectures, personas
     from pipelines.app.server import leave, run
-    from pipelines.stacks.catalogue import choose
 
     with reported(), _Loading() as loading:
         status = run(
             architectures.get(architecture),
-            choose(stack, LLM=llm, STT=stt, TTS=tts),
+            _stack(stack, llm, stt, tts),
             host=host,
             port=port,
             persona=personas.load(persona),
@@ -243,8 +242,6 @@ def turns(
 
 
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
-    import json
-
     if save is not None:
         save.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:

@@ -24,6 +24,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.app.ports import holder
 from processors.embedded.weights import Found, Weight, WeightsError, WeightStore
 
 MEMORY = 2_500_000_000
@@ -182,20 +183,15 @@ def _port(host: str, port: int) -> Check:
             probe.bind((host, port))
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            return Check("ports", name, "missing", f"taken by {_holder(port)}", "end it, or choose another with --port")
+            return Check(
+                "ports",
+                name,
+                "missing",
+                f"taken by {holder(port) or 'another process'}",
+                "end it, or choose another with --port",
+            )
         return Check("ports", name, "missing", f"can't be opened ({error.strerror})", "choose another with --port")
     return Check("ports", name, "ok", "free")
-
-
-def _holder(port: int) -> str:
-    """Who listens on a port, as far as this user may know."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except psutil.Error:
-        pass
-    return "another process"
 
 
 def _machine(cache: Path, unbuilt: int) -> list[Check]:

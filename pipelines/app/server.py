@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import psutil
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.staticfiles import StaticFiles
@@ -22,6 +21,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
+from pipelines.app.ports import holder
 from pipelines.app.web_gate import LARGEST_BODY, Gate, is_loopback
 from pipelines.assemble import assemble, check
 
@@ -270,8 +270,10 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
+            who = holder(port)
+            by_whom = f" by {who}" if who else ""
             raise ServerError(
-                f"port {port} is in use{_by_whom(port)}: end that, or take another with --port {port + 1}"
+                f"port {port} is in use{by_whom}: end that, or take another with --port {port + 1}"
             ) from None
         if error.errno == errno.EACCES:
             raise ServerError(f"port {port} needs more rights than you have: take one above 1023 with --port") from None
@@ -280,14 +282,6 @@ def bind(host: str, port: int) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
-
-
-def _by_whom(port: int) -> str:
-    with suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return ""
 
 
 class _Server(uvicorn.Server):

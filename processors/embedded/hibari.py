@@ -21,11 +21,10 @@ from hibari.g2p import G2P
 from numpy.typing import NDArray
 from scipy import fft
 
+from processors.pcm import Samples
 from processors.speaking.spoken import Spoken, spoken
 
 SAMPLE_RATE = 24_000
-
-Samples = NDArray[np.float32]
 
 _RANGES = {
     "pitch": (-12.0, 12.0, "semitones"),

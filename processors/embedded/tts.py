@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
-import numpy as np
 import soxr
 from pipecat.frames.frames import ErrorFrame, Frame, InterruptionFrame, TTSAudioRawFrame
 from pipecat.processors.frame_processor import FrameDirection
@@ -19,7 +18,8 @@ from pipecat.utils.time import nanoseconds_to_seconds, seconds_to_nanoseconds
 from pipecat.utils.tracing.service_decorators import traced_tts
 from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
 
-from processors.embedded.hibari import SAMPLE_RATE, Controls, Samples, Speech
+from processors.embedded.hibari import SAMPLE_RATE, Controls, Speech
+from processors.pcm import Samples, to_pcm
 from processors.speaking.spoken import spoken
 
 CHUNK_SECS = 0.1
@@ -172,4 +172,4 @@ def _pcm(samples: Samples, rate: int) -> bytes:
     """16-bit PCM at `rate`, from float samples at 24 kHz."""
     if rate != SAMPLE_RATE:
         samples = soxr.resample(samples, SAMPLE_RATE, rate)
-    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return to_pcm(samples)
