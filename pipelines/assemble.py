@@ -111,7 +111,9 @@ def assemble(
     from processors.speaking.apology import Apology
     from processors.turns.strategy import turn_strategies
 
-    session = Session(persona or load_persona("ferni"), context or LLMContext())
+    filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
+    services = {name: stack.services[name].name for name in filled}
+    session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turn_strategies())
     )
@@ -120,6 +122,8 @@ def assemble(
         stack.services[stage.name].build(session) if stage.service else PROCESSORS[stage.name](parts)
         for stage in architecture.stages
     ]
+    named = zip(processors, architecture.stages, strict=True)
+    session.stages.update((processor.name, stage.name) for processor, stage in named)
     worker = PipelineWorker(
         Pipeline(processors),
         params=PipelineParams(

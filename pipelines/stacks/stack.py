@@ -26,10 +26,21 @@ class StackError(RuntimeError):
 
 @dataclass(frozen=True)
 class Session:
-    """What a service may know of the conversation it is built for."""
+    """What a service may know of the conversation it is built for.
+
+    Args:
+        persona: Who speaks.
+        context: What has been said so far, live.
+        architecture: How the conversation is wired.
+        services: The name of the service in each slot.
+        stages: The name of the stage by the name of its processor; complete once everything is built.
+    """
 
     persona: Persona
     context: LLMContext
+    architecture: Architecture | None = None
+    services: Mapping[str, str] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
