@@ -43,13 +43,21 @@ def test_an_edited_file_is_read_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD + "voice: deep\n", "voice is no key of a persona: choose name, instructions, greeting, apology, voices"),
+        (
+            GOOD + "voice: deep\n",
+            "voice is no key of a persona: choose name, instructions, examples, greeting, apology, voices",
+        ),
         ("name: Otto\n", "instructions is missing: add it"),
         ("name: Otto\ninstructions: ' \n  '\n", "instructions is empty: fill it in"),
         ("{}", "name is missing: add it; instructions is missing: add it"),
         ("", "holds no keys: write at least name: and instructions:"),
         ("- name\n- instructions\n", "holds no keys: write at least name: and instructions:"),
         (GOOD + "greeting: 5\n", "greeting: Input should be a valid string"),
+        (
+            GOOD + "examples: [{caller: Hi, reply: Hello}]\n",
+            "examples.0.reply is no key of an example: choose caller, answer",
+        ),
+        (GOOD + "examples: [{caller: Hi, answer: ''}]\n", "examples.0.answer is empty: fill it in"),
         (GOOD + "voices: {embedded: loud}\n", "voices.embedded: Input should be a valid dictionary"),
         (
             "name: Otto\ninstructions: [1, 2\n",

@@ -15,7 +15,7 @@ from pipecat.frames.frames import ErrorFrame, Frame, TranscriptionFrame, TTSAudi
 from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair, LLMUserAggregatorParams
 from pipecat.services.openai.llm import OpenAILLMService
 from pipecat.services.settings import STTSettings, TTSSettings
@@ -89,7 +89,12 @@ def plain_worker(transport: BaseTransport, observers: Sequence[BaseObserver]) ->
             model="local", system_instruction=persona.instructions, temperature=0.0, max_tokens=160
         ),
     )
-    pair = LLMContextAggregatorPair(LLMContext(), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer()))
+    examples: list[LLMContextMessage] = []
+    for example in persona.examples:
+        examples += [{"role": "user", "content": example.caller}, {"role": "assistant", "content": example.answer}]
+    pair = LLMContextAggregatorPair(
+        LLMContext(examples), user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
+    )
     processors = [
         transport.input(),
         SegmentedMoonshine(),

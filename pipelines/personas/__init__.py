@@ -18,12 +18,27 @@ class PersonaError(ValueError):
     """A persona that cannot be used. One line: the file, what is wrong, the mend."""
 
 
+class Example(BaseModel):
+    """A turn as the persona would take it.
+
+    Args:
+        caller: What a caller says.
+        answer: What the persona answers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    caller: str = Field(min_length=1)
+    answer: str = Field(min_length=1)
+
+
 class Persona(BaseModel):
     """Who speaks.
 
     Args:
         name: What the persona calls itself.
         instructions: The system prompt.
+        examples: Turns for language models that learn more from examples than from instructions, as the embedded one.
         greeting: Said when a caller arrives; empty to wait for the caller.
         apology: Said when something fails in mid-call; empty to say nothing.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
@@ -33,6 +48,7 @@ class Persona(BaseModel):
 
     name: str = Field(min_length=1)
     instructions: str = Field(min_length=1)
+    examples: tuple[Example, ...] = ()
     greeting: str = ""
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
     voices: dict[str, dict[str, str | float]] = Field(default_factory=dict)
@@ -82,7 +98,8 @@ def _malformed(error: yaml.YAMLError) -> str:
 def _wrong(error: ErrorDetails) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return f"{key} is no key of a persona: choose {', '.join(Persona.model_fields)}"
+        kind, what = (Example, "an example") if error["loc"][0] == "examples" else (Persona, "a persona")
+        return f"{key} is no key of {what}: choose {', '.join(kind.model_fields)}"
     if error["type"] == "missing":
         return f"{key} is missing: add it"
     if error["type"] == "string_too_short":

@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import platformdirs
+from processors.embedded.weights import cache_folder
 
 PACKAGE = "@node-llama-cpp/linux-x64@3.19.1"
 RELEASE = "b10068"
@@ -43,8 +43,7 @@ class BackendError(RuntimeError):
 
 def default_folder() -> Path:
     """Where the modules are kept: beside the weights, in `ANTIPHON_CACHE` or the user's cache folder."""
-    cache = os.environ.get("ANTIPHON_CACHE") or platformdirs.user_cache_dir("antiphon")
-    return Path(cache) / f"ggml-cpu-{RELEASE}"
+    return cache_folder() / f"ggml-cpu-{RELEASE}"
 
 
 def sound(folder: Path) -> bool:

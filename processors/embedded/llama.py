@@ -16,14 +16,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 from loguru import logger
 
+from processors.embedded.weights import cache_folder
+
 CONTEXT_TOKENS = 6144
 SLOTS = 2
 """Conversations whose prompts stay cached side by side."""
+
+PROMPTS_KEPT = 8
+"""Personas' prompts, of some megabytes each, that are kept on the disk as the model has read them."""
 
 POLL_SECS = 0.1
 
@@ -53,6 +59,7 @@ class LlamaServer:
         self._threads = threads
         self._lock = threading.Lock()
         self._slots = itertools.cycle(range(SLOTS))
+        self._prompts = _prompt_folder(model)
         self.api_key = secrets.token_urlsafe(24)
         self.module: str | None = None
         self._process, self.url = self._start(0, progress)
@@ -103,13 +110,15 @@ class LlamaServer:
         self, port: int, progress: Callable[[int, int], None] = lambda done, of: None
     ) -> tuple[subprocess.Popen[str], str]:
         arguments = [str(self._model), str(port), str(self._threads), str(CONTEXT_TOKENS), str(SLOTS)]
+        arguments.append(str(self._prompts))
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "processors.embedded.llama_worker", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "ANTIPHON_LLAMA_KEY": self.api_key},
+            # Large pages for the weights, which are read whole for every token.
+            env={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ, "ANTIPHON_LLAMA_KEY": self.api_key},
             # Ctrl-C in the terminal goes to this process, which then closes the pipe.
             start_new_session=True,
         )
@@ -139,3 +148,13 @@ class LlamaServer:
                 progress(min(filled, size), size)
                 if filled >= size or stop.wait(POLL_SECS):
                     return
+
+
+def _prompt_folder(model: Path) -> Path:
+    """Where the server keeps prompts as this model has read them, with the oldest removed."""
+    release = version("xllamacpp")
+    folder = cache_folder() / "prompts" / f"{model.stem}-{model.stat().st_size}-{release}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)[:-PROMPTS_KEPT]:
+        old.unlink(missing_ok=True)
+    return folder

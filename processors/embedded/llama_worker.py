@@ -1,7 +1,7 @@
 """The process that runs llama.cpp's server. Started by `processors.embedded.llama`, ends when its standard input does.
 
 It prints one line of JSON when it is ready. On its command line: the model, a port (0 for any), threads, context
-tokens and slots; in its environment: `ANTIPHON_LLAMA_KEY`.
+tokens, slots, and the folder for prompts that were read once; in its environment: `ANTIPHON_LLAMA_KEY`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sys
 
 def main() -> int:
     """Serve until the parent closes the pipe."""
-    # OpenMP's threads spin at every barrier by default: with anything else on the same cores, tokens came six times
-    # slower. The library reads this when it is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    # OpenMP's threads spin long at every barrier by default: with anything else on the same cores, tokens came six
+    # times slower. Not to spin at all costs a tenth when nothing else runs. The library reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import xllamacpp
 
     from processors.embedded import cpu_backend
@@ -36,6 +36,7 @@ def main() -> int:
     params.port = port
     params.n_threads_http = 2 + slots
     params.endpoint_slots = False
+    params.slot_save_path = f"{sys.argv[6]}/"  # llama.cpp puts names right behind it
     params.verbosity = -1
     params.api_keys = [os.environ.pop("ANTIPHON_LLAMA_KEY")]
     server = xllamacpp.Server(params)

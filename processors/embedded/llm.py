@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -28,6 +29,9 @@ from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
 MAX_ANSWER_TOKENS = 160
 CONTEXT_CHARACTERS = 9000
 """About 2500 tokens of English: two conversations and their answers fit into the server's context."""
+
+READ_SECS = 60.0
+"""How long the server may take to read a prompt."""
 
 
 class Server(Protocol):
@@ -58,11 +62,15 @@ class EmbeddedLLMService(OpenAILLMService):
         server: The local server; started again if it dies.
         instructions: The system prompt.
         context: The live context of the conversation.
+        examples: Turns to learn from, as pairs of what a caller says and the answer; the model sees them before all
+            others, and the context does not hold them.
     """
 
     supports_developer_role = False
 
-    def __init__(self, server: Server, instructions: str, context: LLMContext) -> None:
+    def __init__(
+        self, server: Server, instructions: str, context: LLMContext, examples: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(
             base_url=server.url,
             api_key=server.api_key,
@@ -77,22 +85,28 @@ class EmbeddedLLMService(OpenAILLMService):
             base_url=server.url.removesuffix("/v1"), headers={"Authorization": f"Bearer {server.api_key}"}
         )
         self._live = context
+        self._examples = [
+            {"role": role, "content": text}
+            for turn in examples
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        self._tool_prompt = _ToolPrompt()
         self._preparing: asyncio.Task[None] | None = None
 
     def build_chat_completion_params(self, params_from_context: OpenAILLMInvocationParams) -> dict[str, Any]:
         params: dict[str, Any] = super().build_chat_completion_params(params_from_context)
-        messages = bounded(params["messages"], CONTEXT_CHARACTERS)
         offered = _standard_tools(self._live)
         # The server would put tools into the prompt in a form that this model does not keep to.
         params.pop("tools", None)
         params.pop("tool_choice", None)
         # Any other slot would have to read the whole prompt anew.
         params["extra_body"] = {"id_slot": self._slot}
+        system, *rest = bounded(params["messages"], CONTEXT_CHARACTERS)
         if offered:
-            head = dict(messages[0]) if messages and messages[0].get("role") == "system" else {}
-            head = {"role": "system", "content": f"{head.get('content', '')}\n{calling.instructions(offered)}".strip()}
-            messages = [head, *(messages[1:] if messages and messages[0].get("role") == "system" else messages)]
-            params["extra_body"]["grammar"] = calling.grammar(offered)
+            instructions, grammar = self._tool_prompt.of(offered)
+            system = {**system, "content": f"{system['content']}\n{instructions}"}
+            params["extra_body"]["grammar"] = grammar
+        messages = [system, *self._examples, *rest]
         params["messages"] = messages
         return params
 
@@ -113,7 +127,9 @@ class EmbeddedLLMService(OpenAILLMService):
             # The answer's own prompt is next, and the server works on one batch at a time.
             await self._stop_preparing()
         await super().process_frame(frame, direction)
-        if isinstance(frame, (StartFrame, LLMContextAssistantTurnFrame)):
+        if isinstance(frame, StartFrame) and not self._live.messages:
+            self._preparing = self.create_task(self._begin(), f"{self}::begin")
+        elif isinstance(frame, (StartFrame, LLMContextAssistantTurnFrame)):
             await self._prepare()
 
     async def cleanup(self) -> None:
@@ -121,6 +137,11 @@ class EmbeddedLLMService(OpenAILLMService):
         await self._stop_preparing()
         await self._client.close()
         await self._server_api.aclose()
+
+    async def prepared(self) -> None:
+        """Wait until the server knows what it is being prepared for."""
+        if self._preparing:
+            await asyncio.wait([self._preparing])
 
     async def _prepare(self, user_text: str = "") -> None:
         await self._stop_preparing()
@@ -135,24 +156,61 @@ class EmbeddedLLMService(OpenAILLMService):
             task, self._preparing = self._preparing, None
             await self.cancel_task(task)
 
+    async def _begin(self) -> None:
+        """Have the server know the prompt that every conversation begins with, from an earlier run if there was one."""
+        try:
+            prompt = await self._prompt(LLMContext(tools=self._live.tools))
+            file = {"filename": hashlib.sha256(prompt.encode()).hexdigest()}
+            known = await self._server_api.post(f"/slots/{self._slot}", params={"action": "restore"}, json=file)
+            if known.is_error:
+                await self._read(prompt)
+                await self._server_api.post(f"/slots/{self._slot}", params={"action": "save"}, json=file)
+        except Exception as error:
+            self._could_not_prepare(error)
+
     async def _fill_cache(self, context: LLMContext, user_text: str) -> None:
         """Have the server read the prompt up to the end of `user_text`, without the marks that end a turn."""
         try:
-            invocation = await self.get_llm_adapter().get_llm_invocation_params(
-                context,
-                system_instruction=self._instructions,
-                convert_developer_to_user=not self.supports_developer_role,
-            )
-            messages = self.build_chat_completion_params(invocation)["messages"]
-            response = await self._server_api.post("/apply-template", json={"messages": messages})
-            prompt: str = response.raise_for_status().json()["prompt"]
+            prompt = await self._prompt(context)
             if user_text:
                 prompt = prompt[: prompt.rindex(user_text) + len(user_text)]
-            request = {"prompt": prompt, "n_predict": 0, "cache_prompt": True, "id_slot": self._slot}
-            (await self._server_api.post("/completion", json=request)).raise_for_status()
+            await self._read(prompt)
         except Exception as error:
-            # The answer itself will meet the same error and report it.
-            logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
+            self._could_not_prepare(error)
+
+    async def _prompt(self, context: LLMContext) -> str:
+        """The text that the model will be given for a context."""
+        invocation = await self.get_llm_adapter().get_llm_invocation_params(
+            context,
+            system_instruction=self._instructions,
+            convert_developer_to_user=not self.supports_developer_role,
+        )
+        messages = self.build_chat_completion_params(invocation)["messages"]
+        response = await self._server_api.post("/apply-template", json={"messages": messages})
+        prompt: str = response.raise_for_status().json()["prompt"]
+        return prompt
+
+    async def _read(self, prompt: str) -> None:
+        request = {"prompt": prompt, "n_predict": 0, "cache_prompt": True, "id_slot": self._slot}
+        (await self._server_api.post("/completion", json=request, timeout=READ_SECS)).raise_for_status()
+
+    def _could_not_prepare(self, error: Exception) -> None:
+        # The answer itself will meet the same error and report it.
+        logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
+
+
+class _ToolPrompt:
+    """What the model is told of a set of tools, written once: a prompt is prepared twice a second."""
+
+    def __init__(self) -> None:
+        self._tools: list[FunctionSchema] = []
+        self._written = ("", "")
+
+    def of(self, tools: list[FunctionSchema]) -> tuple[str, str]:
+        """Instructions and grammar."""
+        if tools != self._tools:
+            self._tools, self._written = tools, (calling.instructions(tools), calling.grammar(tools))
+        return self._written
 
 
 class _Answer:

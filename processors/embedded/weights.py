@@ -206,6 +206,12 @@ class _Meter:
         self._done = 0
 
 
+def cache_folder() -> Path:
+    """Where files made or checked here are kept: `ANTIPHON_CACHE`, or the system's cache folder for this user."""
+    kept = os.environ.get("ANTIPHON_CACHE")
+    return Path(kept).expanduser().absolute() if kept else platformdirs.user_cache_path("antiphon", False)
+
+
 class WeightStore:
     """Finds, checks and puts together weights.
 
@@ -222,12 +228,10 @@ class WeightStore:
         cache: Path | None = None,
         download: bool | None = None,
     ) -> None:
-        given, kept = os.environ.get("ANTIPHON_WEIGHTS"), os.environ.get("ANTIPHON_CACHE")
+        given = os.environ.get("ANTIPHON_WEIGHTS")
         self.manifest = weights or manifest()
         self.folder = folder or (Path(given).expanduser().absolute() if given else None)
-        self.cache = cache or (
-            Path(kept).expanduser().absolute() if kept else platformdirs.user_cache_path("antiphon", False)
-        )
+        self.cache = cache or cache_folder()
         self.download = os.environ.get("ANTIPHON_DOWNLOAD") == "1" if download is None else download
 
     def locate(self, name: str, *, progress: Progress | None = None) -> Path:
