@@ -23,6 +23,7 @@ SAID = {
     "1,234,567": "one million two hundred thirty-four thousand five hundred sixty-seven",
     "1500 people": "one thousand five hundred people",
     "3.14": "three point one four",
+    "\\10.0.73.20": "ten dot zero dot seventy-three dot twenty",
     "1,000.50": "one thousand point five zero",
     ".5": "point five",
     "-5": "minus five",

@@ -38,6 +38,8 @@ def suffixed(core: str, word: Word) -> str | None:
 def _part(part: str) -> str:
     if part == "+":
         return "plus"
+    if part.count(".") > 1:
+        return " dot ".join(amount(number) for number in part.split("."))
     if part[0].isdecimal():
         long = part.isdecimal() and (len(part) > 2 or part.startswith("0"))
         return by_threes(part) if long else amount(part)
