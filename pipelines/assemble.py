@@ -63,7 +63,8 @@ def check(architecture: Architecture, stack: Stack) -> None:
         DefinitionError: If a stage has no processor yet, a slot is empty or a service lacks a capability.
         StackError: If a key is missing.
     """
-    missing = [stage.name for stage in architecture.stages if not stage.service and stage.name not in PROCESSORS]
+    filled = PROCESSORS.keys() | stack.services.keys()
+    missing = [stage.name for stage in architecture.stages if not stage.service and stage.name not in filled]
     if missing:
         names = ", ".join(missing)
         raise DefinitionError(
@@ -82,6 +83,7 @@ def assemble(
     persona: Persona | None = None,
     context: LLMContext | None = None,
     observers: Sequence[BaseObserver] = (),
+    clients: bool = True,
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
@@ -93,6 +95,7 @@ def assemble(
         persona: Who speaks; `ferni` if none is given.
         context: What has been said so far and which tools there are; empty if none is given.
         observers: Pipecat observers.
+        clients: Whether to tell clients of the transport what happens, by RTVI.
 
     Returns:
         The worker; its `app_resources` is the `Session` with the persona and the live context.
@@ -115,11 +118,11 @@ def assemble(
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
     pair = LLMContextAggregatorPair(
-        session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turn_strategies())
+        session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
     )
     parts = Parts(transport, pair)
     processors = [
-        stack.services[stage.name].build(session) if stage.service else PROCESSORS[stage.name](parts)
+        stack.services[stage.name].build(session) if stage.name in stack.services else PROCESSORS[stage.name](parts)
         for stage in architecture.stages
     ]
     named = zip(processors, architecture.stages, strict=True)
@@ -133,6 +136,7 @@ def assemble(
             enable_usage_metrics=True,
         ),
         observers=list(observers),
+        enable_rtvi=clients,
         # What the LLM said before any guard, and the whole context, are not for clients.
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,

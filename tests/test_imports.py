@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -105,6 +106,38 @@ json.dump([found, sorted(name for name in seen if name.startswith("pipelines."))
     found, loaded = json.loads(subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT).stdout)
     assert found == {}
     assert {"pipelines.definition", "pipelines.stacks.embedded", "pipelines.stacks.cloud"} <= set(loaded)
+
+
+LATE = """
+import asyncio, json, sys
+from types import SimpleNamespace
+from pipelines import BASIC_CASCADE, EMBEDDED, assemble
+from pipelines.stacks import catalogue, embedded
+from processors.transports.memory import MemoryTransport
+
+model = SimpleNamespace(transcribe=None, url="http://127.0.0.1:9/v1", api_key="none", next_slot=lambda: 0)
+for once in (embedded.RECOGNISER, embedded.LANGUAGE_MODEL, embedded.SYNTHESISER):
+    once._model = model
+
+async def first_call(stack):
+    await stack.load(BASIC_CASCADE)
+    transport = MemoryTransport(lambda pcm, at: None, input_rate=16000, output_rate=24000)
+    before = set(sys.modules)
+    assemble(BASIC_CASCADE, stack, transport)
+    silero = "pipecat.audio.vad.data"  # a folder, whose path importlib asks for
+    return sorted(set(sys.modules) - before - {silero})
+
+chosen = {slot: catalogue.SERVICES[slot][name] for slot, name in json.loads(sys.argv[1]).items()}
+print(json.dumps(asyncio.run(first_call(EMBEDDED.replace(**chosen)))))
+"""
+
+
+@pytest.mark.parametrize("services", [{}, {"STT": "elevenlabs", "LLM": "anthropic"}, {"STT": "deepgram"}])
+def test_what_a_call_needs_is_imported_while_models_load(services):
+    keys = {f"{vendor}_API_KEY": "none" for vendor in ("ANTHROPIC", "DEEPGRAM", "ELEVENLABS")}
+    command = [sys.executable, "-c", LATE, json.dumps(services)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT, env={**os.environ, **keys})
+    assert json.loads(done.stdout) == []
 
 
 def test_what_is_too_heavy_is_spelt_as_it_is_installed():

@@ -54,8 +54,8 @@ def test_an_edited_file_is_read_again(tmp_path):
         ("- name\n- instructions\n", "holds no keys: write at least name: and instructions:"),
         (GOOD + "greeting: 5\n", "greeting: Input should be a valid string"),
         (
-            GOOD + "examples: [{caller: Hi, reply: Hello}]\n",
-            "examples.0.reply is no key of an example: choose caller, answer",
+            GOOD + "examples: [{caller: Hi, answer: Hello, mood: glad}]\n",
+            "examples.0.mood is no key of an example: choose caller, answer",
         ),
         (GOOD + "examples: [{caller: Hi, answer: ''}]\n", "examples.0.answer is empty: fill it in"),
         (GOOD + "voices: {embedded: loud}\n", "voices.embedded: Input should be a valid dictionary"),
@@ -122,3 +122,18 @@ def test_a_missing_file_and_a_folder_are_one_line(tmp_path):
             personas.load(str(path))
         choices = ", ".join(personas.names())
         assert str(error.value) == f"{path}: cannot be read ({reason}): choose {choices} or another file"
+
+
+def test_the_embedded_model_is_given_the_personas_examples(monkeypatch):
+    from pipecat.processors.aggregators.llm_context import LLMContext
+
+    from pipelines.stacks import Session, embedded
+    from tests.test_llm_service import NoServer
+
+    monkeypatch.setattr(embedded.LANGUAGE_MODEL, "get", NoServer)
+    ferni = personas.load("ferni")
+    service = embedded.EMBEDDED.services["LLM"].build(Session(ferni, LLMContext()))
+    asked = service.build_chat_completion_params({"messages": [{"role": "system", "content": ferni.instructions}]})
+    assert [message["content"] for message in asked["messages"][1:]] == [
+        text for example in ferni.examples for text in (example.caller, example.answer)
+    ]

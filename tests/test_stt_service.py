@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from pipecat.frames.frames import (
     EagerTranscriptionFrame,
@@ -13,6 +15,7 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterimTranscriptionFrame,
+    InterruptionFrame,
     TranscriptionFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -29,12 +32,18 @@ class ScriptedRecogniser:
     def __init__(self, *lines: str | Exception) -> None:
         self.lines = list(lines)
         self.heard: list[float] = []
+        self.calls = threading.Semaphore(0)
         self.free = threading.Event()
         self.free.set()
+
+    async def called(self) -> None:
+        """Wait for the next call."""
+        assert await asyncio.to_thread(self.calls.acquire, timeout=5)
 
     def __call__(self, samples: NDArray[np.float32]) -> str:
         self.heard.append(len(samples) / 16000)
         line = self.lines.pop(0)
+        self.calls.release()
         assert self.free.wait(5)
         if isinstance(line, Exception):
             raise line
@@ -59,13 +68,27 @@ def texts(frames: list[TranscriptionFrame]) -> list[tuple[str, bool]]:
 
 async def test_words_appear_while_the_caller_speaks() -> None:
     recogniser = ScriptedRecogniser("Can you", "Can you help")
-    async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
+    async with on_the_bench(EmbeddedSTTService(recogniser, clock=lambda: 0.0)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await settled(bench)
         await bench.give(*audio(0.6))
         await settled(bench)
         assert [frame.text for frame in bench.take(InterimTranscriptionFrame)] == ["Can you", "Can you help"]
     assert recogniser.lines == []
+
+
+async def test_a_slow_recogniser_is_not_kept_busy_with_interim_transcripts() -> None:
+    recogniser = ScriptedRecogniser("Can", "Can you help")
+    times = itertools.count(step=0.4)  # each transcription takes 0.4 s
+    async with on_the_bench(EmbeddedSTTService(recogniser, clock=lambda: next(times))) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
+        await settled(bench)
+        await bench.give(*audio(1.0))
+        await settled(bench)
+        assert len(recogniser.heard) == 1
+        await bench.give(*audio(0.3))
+        await settled(bench)
+    assert len(recogniser.heard) == 2
 
 
 async def test_the_transcript_of_a_pause_is_reused_when_nothing_was_added() -> None:
@@ -149,3 +172,76 @@ async def test_a_monologue_is_committed_in_parts_the_recogniser_can_take() -> No
         assert len(parts) == 2
         assert not any(part.finalized for part in parts)
     assert max(recogniser.heard) < 25
+
+
+async def test_what_is_said_while_a_part_is_transcribed_comes_after_it_and_nothing_waits() -> None:
+    recogniser = ScriptedRecogniser("I was", "I was told to wait.", "So I waited.")
+    recogniser.free.clear()
+    async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
+        await recogniser.called()
+        # From here on the recogniser has all of this before it, and has not answered once.
+        await bench.give(*audio(25.0), InterruptionFrame(), SpeechPausedFrame(silence=0.064))
+        await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        assert bench.take(TranscriptionFrame) == []
+        recogniser.free.set()
+        await settled(bench)
+        assert texts(bench.take(TranscriptionFrame)) == [("I was told to wait.", False), ("So I waited.", True)]
+        assert bench.take(InterimTranscriptionFrame) == []
+        assert bench.take(ErrorFrame) == []
+    assert recogniser.heard[1] + recogniser.heard[2] == pytest.approx(25.6, abs=0.01)
+
+
+async def test_a_part_is_pushed_before_what_the_next_utterance_brings() -> None:
+    recogniser = ScriptedRecogniser("I was", "I was told to wait.", "So I waited.", "Hello?")
+    recogniser.free.clear()
+    async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
+        await recogniser.called()
+        await bench.give(*audio(24.0), SpeechPausedFrame(silence=0.064))
+        await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2), SpeechResumedFrame())
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
+        recogniser.free.set()
+        await settled(bench)
+        await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        told = texts(bench.take(TranscriptionFrame))
+        assert told == [("I was told to wait.", False), ("So I waited.", False), ("Hello?", True)]
+
+
+async def test_an_utterance_that_is_long_enough_to_be_cut_is_not_cut_in_a_pause() -> None:
+    recogniser = ScriptedRecogniser("I was", "I was told to wait.")
+    recogniser.free.clear()
+    async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
+        await recogniser.called()
+        await bench.give(*audio(23.3), SpeechPausedFrame(silence=0.064))
+        recogniser.free.set()
+        await settled(bench)
+        await bench.give(*audio(0.2), VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        assert texts(bench.take(TranscriptionFrame)) == [("I was told to wait.", True)]
+    assert len(recogniser.heard) == 2
+
+
+async def test_an_interim_transcript_does_not_stand_for_the_whole_utterance() -> None:
+    recogniser = ScriptedRecogniser("I would", "I would like tea.")
+    recogniser.free.clear()
+    async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.5))
+        await recogniser.called()
+        await bench.give(*audio(0.4), VADUserStoppedSpeakingFrame(stop_secs=0.2))
+        recogniser.free.set()
+        await settled(bench)
+        assert texts(bench.take(TranscriptionFrame)) == [("I would like tea.", True)]
+
+
+async def test_hanging_up_while_a_part_waits_to_be_transcribed_ends_the_work() -> None:
+    recogniser = ScriptedRecogniser("I was")
+    recogniser.free.clear()
+    service = EmbeddedSTTService(recogniser)
+    async with on_the_bench(service) as bench:
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
+        await recogniser.called()
+        await bench.give(*audio(24.0))
+    recogniser.free.set()
+    assert service._job is None
+    assert bench.take(TranscriptionFrame) == []

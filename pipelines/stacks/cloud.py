@@ -44,7 +44,12 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
     """
 
     def load(progress: Progress) -> None:
+        from anthropic import AsyncAnthropic
+
         import processors.cloud.anthropic  # noqa: F401
+
+        # Most of the library is imported when a client is made, or asked.
+        AsyncAnthropic(api_key="none").messages  # noqa: B018
 
     def build(session: Session) -> FrameProcessor:
         from anthropic import AsyncAnthropic, Timeout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipelines.definition import Capability
@@ -83,6 +84,37 @@ LANGUAGE_MODEL = Once("language model", _load_server)
 SYNTHESISER = Once("voice", _load_synthesiser)
 
 
+def _load_stt(progress: Progress) -> None:
+    import processors.embedded.stt  # noqa: F401
+
+    RECOGNISER.load(progress)
+
+
+def _load_llm(progress: Progress) -> None:
+    with ThreadPoolExecutor(1) as meanwhile:
+        # Another process reads the model.
+        imported = meanwhile.submit(_import_llm)
+        LANGUAGE_MODEL.load(progress)
+        imported.result()
+
+
+def _import_llm() -> None:
+    import httpx
+    from openai import AsyncOpenAI
+
+    import processors.embedded.llm  # noqa: F401
+
+    # Most of either library is imported when a client is made, or asked.
+    httpx.AsyncClient()
+    AsyncOpenAI(api_key="none").chat.completions  # noqa: B018
+
+
+def _load_tts(progress: Progress) -> None:
+    import processors.embedded.tts  # noqa: F401
+
+    SYNTHESISER.load(progress)
+
+
 def _stt(session: Session) -> FrameProcessor:
     from processors.embedded.stt import EmbeddedSTTService
 
@@ -93,7 +125,8 @@ def _llm(session: Session) -> FrameProcessor:
     from processors.embedded.llm import EmbeddedLLMService
 
     server = LANGUAGE_MODEL.get()
-    return EmbeddedLLMService(server, session.persona.instructions, session.context)
+    examples = [(example.caller, example.answer) for example in session.persona.examples]
+    return EmbeddedLLMService(server, session.persona.instructions, session.context, examples)
 
 
 def _tts(session: Session) -> FrameProcessor:
@@ -106,13 +139,13 @@ def _tts(session: Session) -> FrameProcessor:
 EMBEDDED = Stack(
     name="embedded",
     services={
-        "STT": Service("embedded", _stt, load=RECOGNISER.load),
-        "LLM": Service("embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=LANGUAGE_MODEL.load),
+        "STT": Service("embedded", _stt, load=_load_stt),
+        "LLM": Service("embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=_load_llm),
         "TTS": Service(
             "embedded",
             _tts,
             frozenset({Capability.WORD_TIMESTAMPS, Capability.PERSONA_VOICE}),
-            load=SYNTHESISER.load,
+            load=_load_tts,
         ),
     },
 )

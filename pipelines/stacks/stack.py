@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pipelines.definition import Architecture, Capability, Stage
@@ -13,11 +14,23 @@ from pipelines.definition import Architecture, Capability, Stage
 if TYPE_CHECKING:
     from pipecat.processors.aggregators.llm_context import LLMContext
     from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
     from pipelines.personas import Persona
 
 Progress = Callable[[str, float], None]
 """Called from any thread while something loads: what, and how much of it is done (0 to 1)."""
+
+ASSEMBLY = (
+    "pipecat.pipeline.worker",
+    "pipecat.processors.aggregators.llm_response_universal",
+    "pipecat.processors.aggregators.llm_text_processor",
+    "processors.speaking.apology",
+    "processors.speaking.clauses",
+    "processors.turns.strategy",
+    "processors.turns.vad",
+)
+"""What `pipelines.assemble.assemble` imports when it is called."""
 
 
 class StackError(RuntimeError):
@@ -51,8 +64,8 @@ class Service:
         name: As on the command line, e.g. `anthropic`.
         build: Makes the processor for one conversation. Imports the vendor's library when called, not before.
         provides: What it can do.
-        load: Loads what all conversations of the process share. Blocks; it is called in a thread, and again
-            calls must be cheap.
+        load: Loads what all conversations of the process share, and imports what `build` would import on the event
+            loop. Blocks; it is called in a thread, and again calls must be cheap.
         keys: Environment variables that must be set.
     """
 
@@ -78,10 +91,17 @@ class Service:
 
 @dataclass(frozen=True)
 class Stack:
-    """Services by the name of the stage that they fill."""
+    """Services by the name of the stage that they fill.
+
+    Args:
+        name: As in a report.
+        services: A stage that Antiphon fills itself, such as `VAD`, may be named here too.
+        turns: Makes what decides when a caller's turn is over; Antiphon's own if none is given.
+    """
 
     name: str
     services: Mapping[str, Service] = field(default_factory=dict)
+    turns: Callable[[], UserTurnStrategies] | None = None
 
     def replace(self, **services: Service) -> Stack:
         """A new stack with these services in the named slots, e.g. `stack.replace(TTS=mine)`."""
@@ -105,10 +125,15 @@ class Stack:
             DefinitionError, StackError: As `check`.
         """
         self.check(architecture)
-        loads = [self.services[stage.name].load for stage in architecture.services]
-        if any(stage.name == "USER_TURN" for stage in architecture.stages):
+        loads = [_import_assembly, *(self.services[stage.name].load for stage in architecture.services)]
+        if self.turns is None and any(stage.name == "USER_TURN" for stage in architecture.stages):
             loads.append(_load_turn_model)
         await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
+
+
+def _import_assembly(progress: Progress) -> None:
+    for name in ASSEMBLY:
+        import_module(name)
 
 
 def _load_turn_model(progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ from processors.embedded.utterance import RATE, Utterance
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
 
 INTERIM_SECS = 0.5
-"""Audio between two interim transcripts."""
+"""Audio between two interim transcripts, at least."""
+
+INTERIM_SHARE = 1 / 3
+"""Of the time, at most for interim transcripts: while one is made, the transcript at a pause has to wait."""
 
 EARLY_SECS = 0.06
 """Silence at which an early transcript is worth its time: most gaps within words are shorter."""
@@ -40,6 +44,7 @@ class Purpose(Enum):
 
     INTERIM = auto()
     EARLY = auto()
+    PART = auto()
     FINAL = auto()
 
 
@@ -54,22 +59,30 @@ class Job:
 
     @property
     def moment(self) -> tuple[int, int]:
-        """Two jobs of one moment are about the same words."""
+        """Another with each utterance, pause, resumption and cut. What was asked for in an earlier one is stale."""
         return self.utterance, self.pause
+
+    def answers(self, owed: Job) -> bool:
+        """Whether its words are those that another job asks for: nothing was added since a pause's transcript."""
+        if self.purpose is Purpose.EARLY and owed.purpose is Purpose.FINAL:
+            return self.moment == owed.moment
+        return self is owed
 
 
 class EmbeddedSTTService(STTService):
     """Segments by VAD frames, so a VAD has to stand before it.
 
-    Sends `InterimTranscriptionFrame` about twice a second while the caller speaks, `EagerTranscriptionFrame` at a
-    pause, and a finalized `TranscriptionFrame` when the VAD calls the speech ended: at once if the pause's
-    transcript stands. An utterance in which no words are found ends in a finalized frame without text.
+    Sends `InterimTranscriptionFrame` about twice a second while the caller speaks, less often where the recogniser is
+    slow, `EagerTranscriptionFrame` at a pause, and a finalized `TranscriptionFrame` when the VAD calls the speech
+    ended: at once if the pause's transcript stands. An utterance in which no words are found ends in a finalized frame without text. One that grows
+    too long for the recogniser is cut, and sent in parts of which only the last is finalized.
 
     Args:
         transcribe: Blocking; called in threads with mono samples at 16 kHz.
+        clock: Tells the seconds by which a transcription's duration is measured.
     """
 
-    def __init__(self, transcribe: Transcribe) -> None:
+    def __init__(self, transcribe: Transcribe, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(
             sample_rate=RATE,
             # A finalized frame always follows the end of speech, so nobody needs to wait on a deadline.
@@ -77,12 +90,14 @@ class EmbeddedSTTService(STTService):
             settings=STTSettings(model="moonshine-tiny-en", language=None),
         )
         self._transcribe = transcribe
+        self._clock = clock
         self._utterance = Utterance()
         self._utterances = 0
         self._pauses = 0
         self._in_speech = False
         self._in_pause = False
         self._interim_at = 0.0
+        self._job_secs = 0.0  # how long the last transcription took
         self._early: str | None = None
         self._owed: deque[Job] = deque()
         self._wanted: Job | None = None
@@ -93,14 +108,12 @@ class EmbeddedSTTService(STTService):
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         self._utterance.add(audio)
-        if self._in_speech:
+        # A pause's transcript stands for all that was said before it, so nothing is cut off during one.
+        if self._in_speech and not self._in_pause:
             too_long = self._utterance.split_if_long()
             if too_long is not None:
-                self._interim_at = 0.0
-                text = await self._heard(too_long)
-                if text:
-                    await self._push_part(text)
-            if not self._in_pause and self._utterance.seconds - self._interim_at >= INTERIM_SECS:
+                self._cut(too_long)
+            if self._utterance.seconds - self._interim_at >= max(INTERIM_SECS, self._job_secs / INTERIM_SHARE):
                 self._interim_at = self._utterance.seconds
                 self._want(Purpose.INTERIM)
         yield None
@@ -140,15 +153,22 @@ class EmbeddedSTTService(STTService):
         if self._early is not None:
             await self._push_final(self._early)
             return
+        self._owe(Purpose.FINAL, self._utterance.samples())
+
+    def _cut(self, part: NDArray[np.float32]) -> None:
+        """Have the first part of an utterance transcribed by itself."""
+        self._owe(Purpose.PART, part)
+        # What is under way or waits was about the part as well.
+        self._pauses += 1
+        self._interim_at = 0.0
+
+    def _owe(self, purpose: Purpose, samples: NDArray[np.float32]) -> None:
         self._wanted = None
-        self._owed.append(self._new_job(Purpose.FINAL))
+        self._owed.append(Job(purpose, samples, self._utterances, self._pauses))
         self._start_work()
 
-    def _new_job(self, purpose: Purpose) -> Job:
-        return Job(purpose, self._utterance.samples(), self._utterances, self._pauses)
-
     def _want(self, purpose: Purpose) -> None:
-        self._wanted = self._new_job(purpose)
+        self._wanted = Job(purpose, self._utterance.samples(), self._utterances, self._pauses)
         self._start_work()
 
     def _start_work(self) -> None:
@@ -163,9 +183,8 @@ class EmbeddedSTTService(STTService):
             if job is self._wanted:
                 self._wanted = None
             text = await self._heard(job.samples)
-            if self._owed and job.moment == self._owed[0].moment:
-                self._owed.popleft()
-                await self._settle(job, text)
+            if self._owed and job.answers(self._owed[0]):
+                await self._settle(self._owed.popleft(), text)
             elif job.moment != (self._utterances, self._pauses) or not self._in_speech:
                 continue
             elif job.purpose is Purpose.INTERIM:
@@ -177,19 +196,22 @@ class EmbeddedSTTService(STTService):
                     await self.push_frame(frame)
         self._job = None
 
-    async def _settle(self, job: Job, text: str) -> None:
-        """Push the transcript that is owed for an utterance that has ended."""
-        if job.utterance == self._utterances:
+    async def _settle(self, owed: Job, text: str) -> None:
+        """Push the transcript that is owed for a part or for an utterance that has ended."""
+        if owed.purpose is Purpose.FINAL and owed.utterance == self._utterances:
             await self._push_final(text)
         elif text:
             await self._push_part(text)
 
     async def _heard(self, samples: NDArray[np.float32]) -> str:
+        begun = self._clock()
         try:
             return await asyncio.to_thread(self._transcribe, samples)
         except Exception as error:
             await self.push_error(f"speech recognition failed: {error}", exception=error)
             return ""
+        finally:
+            self._job_secs = self._clock() - begun
 
     async def _push_part(self, text: str) -> None:
         """Words of this turn after which more is being said already."""

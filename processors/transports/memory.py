@@ -65,9 +65,13 @@ class MemoryTransport(BaseTransport):
         listener: Gets every chunk that is played.
         input_rate: Sample rate in Hz of what `hear` is given.
         output_rate: Sample rate in Hz of what the listener gets.
+        chunk_ms: Audio that the listener gets at a time, in tens of milliseconds: what is still heard after an
+            interruption.
     """
 
-    def __init__(self, listener: Listener, *, input_rate: int = 16000, output_rate: int = 24000) -> None:
+    def __init__(
+        self, listener: Listener, *, input_rate: int = 16000, output_rate: int = 24000, chunk_ms: int = 20
+    ) -> None:
         super().__init__()
         params = TransportParams(
             audio_in_enabled=True,
@@ -75,7 +79,7 @@ class MemoryTransport(BaseTransport):
             audio_in_passthrough=True,
             audio_out_enabled=True,
             audio_out_sample_rate=output_rate,
-            audio_out_10ms_chunks=2,
+            audio_out_10ms_chunks=chunk_ms // 10,
         )
         self._rate = input_rate
         self._input = MemoryInput(params)

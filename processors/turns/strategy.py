@@ -43,11 +43,11 @@ def _smart_turn_probability(samples: Samples, silence: float) -> float:
     return smart_turn().probability(samples, silence)
 
 
-def turn_strategies(rules: TurnRules | None = None) -> UserTurnStrategies:
-    """The strategies of the USER_TURN stage."""
+def turn_strategies(rules: TurnRules | None = None, judge: Judge = _smart_turn_probability) -> UserTurnStrategies:
+    """The strategies of the USER_TURN stage. Arguments as for `SilenceByMeaning`."""
     return UserTurnStrategies(
         start=[VADUserTurnStartStrategy(), TranscriptionUserTurnStartStrategy()],
-        stop=[SilenceByMeaning(rules or TurnRules())],
+        stop=[SilenceByMeaning(rules or TurnRules(), judge)],
     )
 
 
