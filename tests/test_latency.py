@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     InterruptionFrame,
+    LLMContextFrame,
     LLMTextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
@@ -18,6 +20,8 @@ from pipecat.frames.frames import (
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.turns.types import UserTurnSpeculation
 
 from pipelines.lab.latency import MARKS, LatencyObserver, TurnMarks
 
@@ -83,3 +87,30 @@ def test_speech_that_goes_on_starts_the_marks_anew() -> None:
 def test_two_turns_are_two() -> None:
     observer = observe([*TURN, *[(now + 10, frame) for now, frame in TURN]])
     assert [round(turn.total_ms or 0) for turn in observer.turns] == [430, 430]
+
+
+def guess(text: str) -> LLMContextFrame:
+    return LLMContextFrame(LLMContext(), speculation=UserTurnSpeculation(text))
+
+
+def test_an_answer_begun_ahead_saves_its_head_start() -> None:
+    (turn,) = observe([*TURN[:4], (1.21, guess("Hello.")), *TURN[4:]]).turns
+    assert turn.saved_ms == pytest.approx(40)
+    assert (turn.withdrawn, turn.wasted) == (0, 0.0)
+    assert turn.total_ms == pytest.approx(430)
+
+
+def test_an_answer_begun_in_vain_is_waste() -> None:
+    ahead: list[tuple[float, Frame]] = [
+        *TURN[:3],
+        (1.1, guess("Hell")),
+        (1.15, EagerEndOfTurnCancelFrame()),
+        *TURN[3:5],
+        (1.22, guess("Hello")),
+        (1.24, guess("Hello.")),
+        *TURN[5:],
+    ]
+    (turn,) = observe(ahead).turns
+    assert turn.withdrawn == 2
+    assert turn.wasted == pytest.approx(0.07)
+    assert turn.saved_ms == pytest.approx(10)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     InterruptionFrame,
+    LLMContextFrame,
     LLMTextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
@@ -48,11 +50,15 @@ class TurnMarks:
 
     Args:
         speech_end: The acoustic end of the caller's speech.
-        at: Time by the name of a mark.
+        at: Time by the name of a mark; `speculated` is when an answer was begun ahead of the turn's end.
+        withdrawn: How often an answer was begun in vain.
+        wasted: Seconds for which those answers were in the making.
     """
 
     speech_end: float | None = None
     at: dict[str, float] = field(default_factory=dict)
+    withdrawn: int = 0
+    wasted: float = 0.0
 
     def parts(self) -> list[Part]:
         """Parts in order that sum to the time from the end of speech until the answer was heard.
@@ -76,6 +82,21 @@ class TurnMarks:
         if self.speech_end is None or "heard" not in self.at:
             return None
         return 1000 * (self.at["heard"] - self.speech_end)
+
+    @property
+    def saved_ms(self) -> float:
+        """By how much the answer came sooner because it was begun before the turn was known to be over."""
+        begun, decided = self.at.get("speculated"), self.at.get("turn_decided")
+        if begun is None or decided is None:
+            return 0.0
+        return 1000 * max(0.0, min(decided, self.at.get("first_token", decided)) - begun)
+
+    def withdraw(self, now: float) -> None:
+        """The answer that was begun ahead is discarded."""
+        begun = self.at.pop("speculated", None)
+        if begun is not None:
+            self.withdrawn += 1
+            self.wasted += now - begun
 
 
 class LatencyObserver(BaseObserver):
@@ -115,6 +136,7 @@ class LatencyObserver(BaseObserver):
             self._turn, self._answered = TurnMarks(), False
         elif isinstance(frame, VADUserStartedSpeakingFrame):
             if not self._answered:
+                turn.withdraw(now)
                 turn.at.clear()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
             turn.speech_end = now - frame.stop_secs
@@ -126,6 +148,12 @@ class LatencyObserver(BaseObserver):
         elif isinstance(frame, InterruptionFrame):
             for mark in ("first_token", "first_clause", "first_speech"):
                 turn.at.pop(mark, None)
+        elif isinstance(frame, LLMContextFrame):
+            if frame.speculation is not None:
+                turn.withdraw(now)
+                turn.at["speculated"] = now
+        elif isinstance(frame, EagerEndOfTurnCancelFrame):
+            turn.withdraw(now)
         elif isinstance(frame, LLMTextFrame):
             turn.at.setdefault("first_token", now)
         elif isinstance(frame, AggregatedTextFrame):
