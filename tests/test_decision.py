@@ -250,3 +250,20 @@ def test_whatever_happens_a_held_answer_is_confirmed_or_withdrawn_once_and_no_tu
             assert held == 1
             held = 0
     assert held == (line.decision.speculation is not None)
+
+
+def test_the_words_of_earlier_speech_may_come_while_the_caller_goes_on() -> None:
+    line = Line()
+    line.speaks(0.0)
+    line.falls_silent(1.0)
+    line.verdict(1.1, 0.1)
+    line.decision.stopped(1.2, STOP)
+    line.speaks(1.4)
+    line.decision.words(1.6, "On Friday", final=True)
+    line.falls_silent(2.0)
+    line.verdict(2.1, 0.9)
+    line.decision.stopped(2.2, STOP)
+    line.waits(2.4)
+    assert Do.ANSWER not in [do for _, do in line.done]
+    line._log(2.5, line.decision.words(2.5, "at seven.", final=True))
+    assert line.last == (2.5, Do.ANSWER)

@@ -74,8 +74,9 @@ class EmbeddedSTTService(STTService):
 
     Sends `InterimTranscriptionFrame` about twice a second while the caller speaks, less often where the recogniser is
     slow, `EagerTranscriptionFrame` at a pause, and a finalized `TranscriptionFrame` when the VAD calls the speech
-    ended: at once if the pause's transcript stands. An utterance in which no words are found ends in a finalized frame without text. One that grows
-    too long for the recogniser is cut, and sent in parts of which only the last is finalized.
+    ended: at once if the pause's transcript stands. An utterance in which no words are found ends in a finalized frame
+    without text. One that grows too long for the recogniser is cut, and sent in parts of which only the last is
+    finalized.
 
     Args:
         transcribe: Blocking; called in threads with mono samples at 16 kHz.

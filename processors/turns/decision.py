@@ -108,7 +108,8 @@ class TurnDecision:
     def words(self, now: float, text: str, *, final: bool) -> list[Do]:
         """The recogniser commits to words; `final` if there are none to come of what has been said so far."""
         self.text = f"{self.text} {text}".strip()
-        self._heard_all = final
+        # A slow recogniser's last words on one stretch of speech may come in the middle of the next.
+        self._heard_all = final and not self._speaking
         ended = self.tick(now)
         # While the silence is waited for, the answer can be made.
         return ended or (self.early("") if final and not self._speaking else [])
