@@ -84,6 +84,7 @@ def assemble(
     context: LLMContext | None = None,
     observers: Sequence[BaseObserver] = (),
     clients: bool = True,
+    tracing: bool = False,
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
@@ -96,6 +97,7 @@ def assemble(
         context: What has been said so far and which tools there are; empty if none is given.
         observers: Pipecat observers.
         clients: Whether to tell clients of the transport what happens, by RTVI.
+        tracing: Whether to export spans by OpenTelemetry, as Pipecat makes them. They hold what was said.
 
     Returns:
         The worker; its `app_resources` is the `Session` with the persona and the live context.
@@ -137,6 +139,8 @@ def assemble(
         ),
         observers=list(observers),
         enable_rtvi=clients,
+        enable_tracing=tracing,
+        enable_turn_tracking=tracing,
         # What the LLM said before any guard, and the whole context, are not for clients.
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,

@@ -1,0 +1,329 @@
+"""Holds a scripted conversation with a pipeline and keeps what happened, to the microsecond of its clock."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipecat.frames.frames import (
+    AudioRawFrame,
+    BotStoppedSpeakingFrame,
+    ErrorFrame,
+    Frame,
+    MetricsFrame,
+    TextFrame,
+    TranscriptionFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.workers.runner import WorkerRunner
+
+from pipelines.assemble import assemble
+from pipelines.definition import Architecture
+from pipelines.lab.acoustics import first_audible
+from pipelines.lab.latency import LatencyObserver, TurnMarks
+from pipelines.lab.profile import Profile
+from pipelines.lab.script import CallerSays, Conversation, Exchange, ScriptError, words
+from pipelines.lab.scripted import CallerSpeechFrame
+from pipelines.personas import Persona
+from processors.pcm import to_samples
+from processors.transports.memory import MemoryTransport
+
+INPUT_RATE = 16000
+OUTPUT_RATE = 24000
+CHUNK_MS = 40
+"""Audio that is played at a time, as WebRTC and Daily do it."""
+
+PATIENCE_SECS = 20.0
+"""How long the caller waits for an answer."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A frame that left a processor.
+
+    Args:
+        at: Seconds since the conversation began.
+        processor: Whose output it is.
+        frame: The frame's kind.
+        detail: Its words, or the length and digest of its audio.
+    """
+
+    at: float
+    processor: str
+    frame: str
+    detail: str = ""
+
+
+@dataclass
+class Held:
+    """One exchange as it went. Times are seconds since the conversation began.
+
+    Args:
+        script: What was to happen.
+        speech_end: When the caller's last words ended.
+        transcript: What was understood.
+        said: What the context remembers of the answer.
+        marks: Where the time went.
+        interrupted_at: When the caller spoke into the answer.
+        silent_after: Seconds from then until the answer was no longer heard.
+    """
+
+    script: Exchange
+    speech_end: float = 0.0
+    transcript: str = ""
+    said: str = ""
+    marks: TurnMarks = field(default_factory=TurnMarks)
+    interrupted_at: float | None = None
+    silent_after: float | None = None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the end of the caller's speech to the first sound of the answer."""
+        total = self.marks.total_ms
+        return None if total is None else total / 1000
+
+    def failures(self) -> list[str]:
+        """What was expected and did not come true, a line each."""
+        wrong = []
+        name = self.script.answer.text
+        if self.latency is None:
+            wrong.append(f"{name!r} was never heard")
+        for expected in self.script.expects:
+            if expected.within is not None and (self.latency is None or self.latency > expected.within + 1e-6):
+                took = "no time at all" if self.latency is None else f"{self.latency:.3f} s"
+                wrong.append(f"{name!r} was to be heard within {expected.within} s and took {took}")
+            if expected.heard is not None and words(self.said) != words(expected.heard):
+                wrong.append(f"{name!r} was to be remembered as {expected.heard!r} and is as {self.said!r}")
+            if expected.transcript is not None and words(self.transcript) != words(expected.transcript):
+                wrong.append(f"{expected.transcript!r} was to be understood and {self.transcript!r} was")
+            if expected.interrupted is not None and expected.interrupted != (self.interrupted_at is not None):
+                wrong.append(f"{name!r} was {'not ' if expected.interrupted else ''}interrupted")
+        return wrong
+
+
+@dataclass
+class Recording:
+    """A conversation as it went."""
+
+    conversation: Conversation
+    exchanges: list[Held]
+    events: list[Event]
+    messages: list[dict[str, Any]]
+    errors: list[str]
+    seconds: float
+
+    def check(self) -> None:
+        """Hold it to its script.
+
+        Raises:
+            ScriptError: If something expected did not come true, something came that was not in the script, or
+                something in the script did not come.
+        """
+        wrong = [line for exchange in self.exchanges for line in exchange.failures()] + self.errors
+        if wrong:
+            raise ScriptError(f"{self.conversation.name}: {'; '.join(wrong)}")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every event and its time: the same for the same conversation, in whatever process."""
+        lines = (json.dumps([round(e.at, 6), e.processor, e.frame, e.detail], ensure_ascii=False) for e in self.events)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+async def hold(
+    conversation: Conversation, architecture: Architecture, profile: Profile, *, persona: Persona | None = None
+) -> Recording:
+    """Hold a conversation through an architecture whose services are scripted. For `pipelines.lab.virtual.run`.
+
+    Args:
+        conversation: The script.
+        architecture: What to hold it through.
+        profile: How long everything takes.
+        persona: Who answers; `ferni` if none is given.
+
+    Raises:
+        DefinitionError: If the architecture cannot be assembled.
+    """
+    line = _Line(conversation)
+    async with _connected(line, conversation, architecture, profile, persona) as result:
+        await line.talk()
+    return result
+
+
+class _Watch(BaseObserver):
+    """Keeps every frame as it leaves a processor for the first time."""
+
+    def __init__(self, line: _Line) -> None:
+        super().__init__(observe_every_push=False)
+        self._line = line
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        # One observer for both: Pipecat runs a task and a queue for each.
+        await self._line.latency.on_push_frame(data)
+        self._line.see(data.frame, data.source.name.split("#")[0], data.direction)
+
+
+class _Line:
+    """The caller's end of the line."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.begun = self._loop.time()
+        self.exchanges = [Held(exchange) for exchange in conversation.exchanges]
+        self.events: list[Event] = []
+        self.errors: list[str] = []
+        self.latency = LatencyObserver()
+        self.transport = MemoryTransport(
+            self._listen, input_rate=INPUT_RATE, output_rate=OUTPUT_RATE, chunk_ms=CHUNK_MS
+        )
+        self.send: Any = None
+        self._changed = asyncio.Event()
+        self._first_sound: float | None = None
+        self._sound_end = self.begun
+        self._stopped = True
+        self._current: Held | None = None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the conversation began."""
+        return self._loop.time() - self.begun
+
+    def see(self, frame: Frame, processor: str, direction: FrameDirection) -> None:
+        """Take note of a frame."""
+        if isinstance(frame, MetricsFrame):
+            return
+        detail = ""
+        if isinstance(frame, AudioRawFrame):
+            detail = f"{frame.num_frames} {hashlib.sha256(frame.audio).hexdigest()[:16]}"
+        elif isinstance(frame, TextFrame):
+            detail = frame.text
+        self.events.append(Event(self.now, processor, type(frame).__name__, detail))
+        if isinstance(frame, ErrorFrame):
+            self.errors.append(frame.error)
+        elif direction is FrameDirection.DOWNSTREAM and isinstance(frame, TranscriptionFrame) and self._current:
+            self._current.transcript = f"{self._current.transcript} {frame.text}".strip()
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self._stopped = True
+            self._changed.set()
+
+    def _listen(self, pcm: bytes, at: float) -> None:
+        index = first_audible(to_samples(pcm))
+        if index is None:
+            return
+        if self._first_sound is None:
+            self._first_sound = at + index / OUTPUT_RATE
+        self._sound_end = at + len(pcm) / 2 / OUTPUT_RATE
+        self._stopped = False
+        self._changed.set()
+
+    async def talk(self) -> None:
+        """Say everything, and hear every answer."""
+        end = self.begun
+        for held in self.exchanges:
+            for said in held.script.says:
+                await self._wait_to_speak(said, end)
+                before = self.exchanges[self.exchanges.index(held) - 1] if held is not self.exchanges[0] else None
+                if said.into is not None and before is not None:
+                    before.interrupted_at = self.now
+                self._current = held
+                await self.send(CallerSpeechFrame(said, True))
+                end = self._loop.time() + said.lasts
+                await asyncio.sleep(said.lasts)
+                if said.into is not None and before is not None and before.interrupted_at is not None:
+                    before.silent_after = max(0.0, self._sound_end - self.begun - before.interrupted_at)
+                await self.send(CallerSpeechFrame(said, False))
+            held.speech_end = end - self.begun
+            self._first_sound = None
+            if await self._until(lambda: self._first_sound is not None):
+                turns = self.latency.turns
+                await self._settle()
+                held.marks = turns[-1] if turns else TurnMarks()
+                held.marks.speech_end, held.marks.at["heard"] = end, self._first_sound or 0.0
+        await self._until(lambda: self._stopped)
+        # The context takes the last words when the last audio has been played.
+        await asyncio.sleep(1.0)
+
+    async def _settle(self) -> None:
+        """Observers are told of the first sound a few turns of the loop after it."""
+        await asyncio.sleep(0.001)
+
+    async def _wait_to_speak(self, said: CallerSays, own_end: float) -> None:
+        if said.at is not None:
+            start = self.begun + said.at
+        elif said.then is not None:
+            start = own_end + said.then
+        elif said.into is not None:
+            start = (self._first_sound or self._loop.time()) + said.into
+        else:
+            await self._until(lambda: self._stopped)
+            start = max(self._sound_end, own_end) + (said.after or 0.0)
+        await asyncio.sleep(max(0.0, start - self._loop.time()))
+
+    async def _until(self, fact: Any) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_SECS):
+                while not fact():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def _connected(
+    line: _Line, conversation: Conversation, architecture: Architecture, profile: Profile, persona: Persona | None
+) -> AsyncIterator[Recording]:
+    from pipelines.stacks.profile import profile_stack
+
+    stack, scripted = profile_stack(profile, conversation)
+    worker = assemble(architecture, stack, line.transport, persona=persona, observers=[_Watch(line)], clients=False)
+    line.send = worker.queue_frame
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0)
+    try:
+        await line.transport.ready()
+        yield result
+    finally:
+        result.seconds = line.now
+        await worker.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    context = worker.app_resources.context
+    result.messages = [dict(message) for message in context.messages]
+    _remember(result)
+    for llm in scripted:
+        line.errors += [f"the script has no answer to {asked!r}" for asked in llm.unexpected]
+        line.errors += [f"nobody asked for {text!r}" for text in llm.unspoken]
+
+
+def _remember(result: Recording) -> None:
+    """Give each exchange what the context holds of its answer."""
+    answers = _answers(result.messages)
+    for held in result.exchanges:
+        wanted = words(held.script.heard)
+        for number, (asked, said) in enumerate(answers):
+            if words(asked)[-len(wanted) :] == wanted:
+                held.said = said
+                del answers[: number + 1]
+                break
+
+
+def _answers(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """What the user said, and all that the assistant said until the user spoke again."""
+    pairs: list[tuple[str, str]] = []
+    for message in messages:
+        content = message.get("content")
+        if message.get("role") == "user":
+            pairs.append((str(content), ""))
+        elif message.get("role") == "assistant" and pairs and content:
+            asked, said = pairs[-1]
+            pairs[-1] = (asked, f"{said} {content}".strip())
+    return pairs

@@ -1,0 +1,252 @@
+"""Services whose content is a script and whose timing is a profile. They stand in for models, and say so by name."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, fields
+
+import numpy as np
+from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
+    Frame,
+    FunctionCallFromLLM,
+    LLMContextFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    StartFrame,
+    STTMetadataFrame,
+    SystemFrame,
+    TranscriptionFrame,
+    TTSAudioRawFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
+from pipecat.metrics.metrics import LLMTokenUsage
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.settings import LLMSettings, TTSSettings
+from pipecat.services.tts_service import TTSService
+
+from pipelines.lab.profile import ProfileLLM, ProfileSTT, ProfileTTS, ProfileVAD
+from pipelines.lab.script import AgentSays, CallerSays, Conversation, words
+
+CHARACTERS_PER_TOKEN = 4
+"""Where a text's tokens are estimated."""
+
+NOTE_HERTZ = 220.0
+VAD_SECS = 0.5
+"""Silence after which any VAD has called the speech ended."""
+
+
+@dataclass
+class CallerSpeechFrame(SystemFrame):
+    """The caller begins or ends a stretch of speech: what a script sends in place of audio.
+
+    Args:
+        said: What is being said.
+        begins: Whether it begins now; otherwise it ends now.
+    """
+
+    said: CallerSays
+    begins: bool
+
+
+class ScriptedVAD(FrameProcessor):
+    """Reports speech and its end after the voice and the silence that its profile says.
+
+    Attributes:
+        last: What the caller said last, or is saying.
+    """
+
+    def __init__(self, profile: ProfileVAD) -> None:
+        super().__init__()
+        self.last: CallerSays | None = None
+        self._profile = profile
+        self._speaking = False
+        self._pending: asyncio.Task[None] | None = None
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, CallerSpeechFrame):
+            self.last = frame.said
+            await self._stop_waiting()
+            self._pending = self.create_task(self._started() if frame.begins else self._stopped(), f"{self}::silence")
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        await self._stop_waiting()
+
+    async def _started(self) -> None:
+        if self._speaking:
+            return
+        await asyncio.sleep(self._profile.start_secs)
+        self._speaking = True
+        await self.broadcast_frame(VADUserStartedSpeakingFrame, start_secs=self._profile.start_secs)
+
+    async def _stopped(self) -> None:
+        await asyncio.sleep(self._profile.stop_secs)
+        self._speaking = False
+        await self.broadcast_frame(VADUserStoppedSpeakingFrame, stop_secs=self._profile.stop_secs)
+
+    async def _stop_waiting(self) -> None:
+        if self._pending:
+            task, self._pending = self._pending, None
+            await self.cancel_task(task)
+
+
+class ScriptedSTT(FrameProcessor):
+    """Sends what the script says is heard, as long after the VAD has called the speech ended as its profile says."""
+
+    def __init__(self, profile: ProfileSTT) -> None:
+        super().__init__()
+        self._profile = profile
+        self._said: list[CallerSays] = []
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, CallerSpeechFrame):
+            if frame.begins:
+                self._said.append(frame.said)
+            return
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            wait = VAD_SECS + self._profile.final_ms.ceiling / 1000
+            await self.broadcast_frame(STTMetadataFrame, service_name=self._profile.service, ttfs_p99_latency=wait)
+        elif isinstance(frame, VADUserStoppedSpeakingFrame) and self._said:
+            said, self._said = self._said, []
+            self.create_task(self._transcribe(said), f"{self}::transcribe")
+
+    async def _transcribe(self, said: list[CallerSays]) -> None:
+        own = said[-1].stt_delay
+        await asyncio.sleep(self._profile.final_ms.draw() / 1000 if own is None else own)
+        text = " ".join(each.heard for each in said)
+        await self.push_frame(TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True))
+
+
+class ScriptedLLM(LLMService):
+    """Answers each turn of the caller with what the script has for it, at the pace of its profile.
+
+    Which turn it is, it takes from the caller's last words in the context, as a model would.
+
+    Args:
+        profile: When tokens come.
+        conversation: The script.
+
+    Attributes:
+        unexpected: What it was asked for that the script has no answer to.
+    """
+
+    def __init__(self, profile: ProfileLLM, conversation: Conversation) -> None:
+        unsupported = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
+        super().__init__(settings=LLMSettings(**{**unsupported, "model": profile.service}))
+        self._profile = profile
+        self._answers = [(words(exchange.heard), exchange.answer) for exchange in conversation.exchanges]
+        self._asked: set[int] = set()
+        self._called: AgentSays | None = None
+        self._unanswered_guess: str | None = None
+        self.unexpected: list[str] = []
+        for _, answer in self._answers:
+            if answer.tool:
+                self.register_function(answer.tool, self._run_tool)
+
+    @property
+    def unspoken(self) -> list[str]:
+        """Answers of the script that nobody asked for."""
+        return [answer.text for number, (_, answer) in enumerate(self._answers) if number not in self._asked]
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, EagerEndOfTurnCancelFrame):
+            self._unanswered_guess = None
+        elif isinstance(frame, UserStoppedSpeakingFrame) and self._unanswered_guess is not None:
+            self.unexpected.append(self._unanswered_guess)
+            self._unanswered_guess = None
+        if not isinstance(frame, LLMContextFrame):
+            await self.push_frame(frame, direction)
+            return
+        try:
+            await self.push_frame(LLMFullResponseStartFrame())
+            await self._answer(frame.context, speculative=frame.speculation is not None)
+        finally:
+            await self.push_frame(LLMFullResponseEndFrame())
+
+    async def _answer(self, context: LLMContext, *, speculative: bool) -> None:
+        answer = self._find(context, speculative)
+        if answer is None:
+            return
+        await self.start_ttfb_metrics()
+        await asyncio.sleep(self._profile.first_token_ms.draw() / 1000)
+        await self.stop_ttfb_metrics()
+        if answer.tool and self._called is not answer:
+            call = FunctionCallFromLLM(answer.tool, uuid.uuid4().hex, answer.arguments, context)
+            if not self._speculation_gate.is_speculating:
+                self._called = answer
+            await self.run_function_calls([call])
+            return
+        for number, word in enumerate(answer.text.split()):
+            if number and self._profile.words_per_second:
+                await asyncio.sleep(1 / self._profile.words_per_second)
+            await self._push_llm_text(f"{' ' if number else ''}{word}")
+        prompt = sum(len(str(message.get("content", ""))) for message in context.messages if isinstance(message, dict))
+        said = len(answer.text) // CHARACTERS_PER_TOKEN + 1
+        asked = prompt // CHARACTERS_PER_TOKEN + 1
+        await self.start_llm_usage_metrics(
+            LLMTokenUsage(prompt_tokens=asked, completion_tokens=said, total_tokens=asked + said)
+        )
+
+    def _find(self, context: LLMContext, speculative: bool) -> AgentSays | None:
+        """The answer to the caller's last words; to words said before, the next one that the script has for them."""
+        asked = [str(m.get("content")) for m in context.messages if isinstance(m, dict) and m.get("role") == "user"]
+        last = words(asked[-1]) if asked else ()
+        before = sum(words(text) == last for text in asked[:-1])
+        matching = [number for number, (heard, _) in enumerate(self._answers) if heard == last]
+        if before < len(matching):
+            self._asked.add(matching[before])
+            return self._answers[matching[before]][1]
+        if speculative:
+            self._unanswered_guess = asked[-1]
+        else:
+            self.unexpected.append(asked[-1] if asked else "")
+        return None
+
+    async def _run_tool(self, params: FunctionCallParams) -> None:
+        await params.result_callback(self._called.result if self._called else None)
+
+
+class ScriptedTTS(TTSService):
+    """Sings every word on one note, as soon after it is given the text as its profile says."""
+
+    def __init__(self, profile: ProfileTTS) -> None:
+        super().__init__(
+            push_text_frames=False,
+            push_start_frame=True,
+            push_stop_frames=True,
+            settings=TTSSettings(model=profile.service, voice="tone", language=None),
+        )
+        self._profile = profile
+        self._sung: dict[str, int] = {}
+
+    def can_generate_metrics(self) -> bool:
+        return True
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        await self.start_tts_usage_metrics(text)
+        spoken = text.split()
+        before = self._sung.get(context_id, 0)
+        self._sung[context_id] = before + len(spoken)
+        await asyncio.sleep(self._profile.first_audio_ms.draw() / 1000)
+        await self.stop_ttfb_metrics()
+        word = self._profile.word_secs
+        await self.start_word_timestamps()
+        await self.add_word_timestamps([(each, (before + n) * word) for n, each in enumerate(spoken)], context_id)
+        at = np.arange(round(word * self.sample_rate * len(spoken))) / self.sample_rate
+        tone = (16000 * np.cos(2 * np.pi * NOTE_HERTZ * at)).astype("<i2")
+        yield TTSAudioRawFrame(tone.tobytes(), self.sample_rate, 1, context_id=context_id)
