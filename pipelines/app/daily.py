@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from loguru import logger
 from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.transports.daily.transport import DailyParams, DailyTransport
 from pipecat.transports.daily.utils import DailyRESTHelper
@@ -33,7 +35,14 @@ class DailyError(RuntimeError):
     mendable = True
 
 
-async def join(room_url: str, token: str | None, architecture: Architecture, stack: Stack, persona: Persona) -> None:
+async def join(
+    room_url: str,
+    token: str | None,
+    architecture: Architecture,
+    stack: Stack,
+    persona: Persona,
+    observers: Sequence[BaseObserver] = (),
+) -> None:
     """Join a room, greet the first participant and talk until the last one leaves.
 
     Ends as well, leaving the room, when nobody has said anything for five minutes and when the task is cancelled.
@@ -44,6 +53,7 @@ async def join(room_url: str, token: str | None, architecture: Architecture, sta
         architecture: How to wire it.
         stack: What to fill it with. It is loaded here if it has not been yet.
         persona: Who joins; the participants see its name.
+        observers: Watch the conversation.
 
     Raises:
         DailyError: If the address is malformed, the key is missing, Daily cannot be reached or refuses, or the call
@@ -62,7 +72,8 @@ async def join(room_url: str, token: str | None, architecture: Architecture, sta
         # One mixed track: with a track for each participant their chunks would alternate in one stream.
         DailyParams(audio_in_enabled=True, audio_out_enabled=True, audio_in_user_tracks=False),
     )
-    await stay(transport, assemble(architecture, stack, transport, persona=persona), persona.greeting)
+    worker = assemble(architecture, stack, transport, persona=persona, observers=observers)
+    await stay(transport, worker, persona.greeting)
 
 
 async def stay(transport: DailyTransport, worker: PipelineWorker, greeting: str = "") -> None:

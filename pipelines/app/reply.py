@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pipecat.observers.base_observer import BaseObserver
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,7 @@ async def hold(
     persona: Persona,
     recordings: Sequence[NDArray[np.float32]],
     on_turn: Callable[[int], None] = lambda number: None,
+    observers: Sequence[BaseObserver] = (),
 ) -> tuple[list[Turn], NDArray[np.float32]]:
     """Speak the recordings one after the other, each when the answer to the one before has been heard.
 
@@ -38,6 +40,7 @@ async def hold(
         persona: Who answers.
         recordings: Mono at 16 kHz.
         on_turn: Called with the number of each recording, from 0, before it is spoken.
+        observers: Watch the conversation.
 
     Returns:
         The turns, and all answers as they were heard at 24 kHz with half a second between them.
@@ -46,7 +49,7 @@ async def hold(
     answers: list[NDArray[np.float32]] = []
     pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
     async with calling(
-        lambda transport, observers: assemble(architecture, stack, transport, persona=persona, observers=observers)
+        lambda transport, own: assemble(architecture, stack, transport, persona=persona, observers=[*own, *observers])
     ) as caller:
         for number, samples in enumerate(recordings):
             on_turn(number)

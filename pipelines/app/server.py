@@ -26,6 +26,8 @@ from pipelines.app.web_gate import LARGEST_BODY, Gate, is_loopback
 from pipelines.assemble import assemble, check
 
 if TYPE_CHECKING:
+    from pipecat.observers.base_observer import BaseObserver
+
     from pipelines.app.web_calls import Calls
     from pipelines.definition import Architecture
     from pipelines.personas import Persona
@@ -123,6 +125,7 @@ class Talk:
         stack: Which service fills each slot.
         host: The name or address that the server listens on.
         persona: Who speaks; `ferni` if none is given.
+        observers: Makes what watches a conversation, for each anew.
         progress: Told how loading goes, from any thread.
 
     Raises:
@@ -135,6 +138,7 @@ class Talk:
         stack: Stack,
         host: str = "127.0.0.1",
         persona: Persona | None = None,
+        observers: Callable[[], list[BaseObserver]] = list,
         progress: Progress | None = None,
     ) -> None:
         check(architecture, stack)
@@ -142,6 +146,7 @@ class Talk:
         self.stack = stack
         self.host = host
         self.persona = persona or personas.load("ferni")
+        self.observers = observers
         self.loading = Loading(architecture, stack, progress)
         self._calls: Calls | None = None
 
@@ -152,7 +157,9 @@ class Talk:
             from pipelines.app.web_calls import Calls
 
             self._calls = Calls(
-                lambda transport: assemble(self.architecture, self.stack, transport, persona=self.persona),
+                lambda transport: assemble(
+                    self.architecture, self.stack, transport, persona=self.persona, observers=self.observers()
+                ),
                 host=self.host,
                 limit=LINES,
                 greeting=self.persona.greeting,
@@ -382,6 +389,7 @@ def run(
     host: str = "127.0.0.1",
     port: int = 7860,
     persona: Persona | None = None,
+    observers: Callable[[], list[BaseObserver]] = list,
     progress: Progress | None = None,
     on_listening: Callable[[str], None] = lambda url: None,
     on_ready: Callable[[], None] = lambda: None,
@@ -397,6 +405,7 @@ def run(
         host: Where to listen. Anything but loopback lets a network in.
         port: As `serve`.
         persona: Who speaks; `ferni` if none is given.
+        observers: Makes what watches a conversation, for each anew.
         progress: Told how loading goes, from any thread.
         on_listening: As `serve`.
         on_ready: As `serve`.
@@ -409,7 +418,7 @@ def run(
         ServerError: If the port cannot be had.
         DefinitionError, StackError: As `check`.
     """
-    talk = Talk(architecture, stack, host, persona, progress)
+    talk = Talk(architecture, stack, host, persona, observers, progress)
     try:
         return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
     except KeyboardInterrupt:

@@ -53,6 +53,8 @@ MARKED: dict[str, Callable[[Event], Frame]] = {
 class TraceError(ValueError):
     """A trace that cannot be read or written. One line: the file, what is wrong, the mend."""
 
+    mendable = True
+
 
 @dataclass(frozen=True)
 class TracedTurn:

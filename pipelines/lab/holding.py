@@ -137,7 +137,12 @@ class Recording:
 
 
 async def hold(
-    conversation: Conversation, architecture: Architecture, profile: Profile, *, persona: Persona | None = None
+    conversation: Conversation,
+    architecture: Architecture,
+    profile: Profile,
+    *,
+    persona: Persona | None = None,
+    observers: Sequence[BaseObserver] = (),
 ) -> Recording:
     """Hold a conversation through an architecture whose services are scripted. For `pipelines.lab.virtual.run`.
 
@@ -146,12 +151,13 @@ async def hold(
         architecture: What to hold it through.
         profile: How long everything takes.
         persona: Who answers; `ferni` if none is given.
+        observers: Watch the conversation.
 
     Raises:
         DefinitionError: If the architecture cannot be assembled.
     """
     line = _Line(conversation)
-    async with _connected(line, conversation, architecture, profile, persona) as result:
+    async with _connected(line, conversation, architecture, profile, persona, observers) as result:
         await line.talk()
     return result
 
@@ -278,12 +284,19 @@ class _Line:
 
 @asynccontextmanager
 async def _connected(
-    line: _Line, conversation: Conversation, architecture: Architecture, profile: Profile, persona: Persona | None
+    line: _Line,
+    conversation: Conversation,
+    architecture: Architecture,
+    profile: Profile,
+    persona: Persona | None,
+    observers: Sequence[BaseObserver],
 ) -> AsyncIterator[Recording]:
     from pipelines.stacks.profile import profile_stack
 
     stack, scripted = profile_stack(profile, conversation)
-    worker = assemble(architecture, stack, line.transport, persona=persona, observers=[_Watch(line)], clients=False)
+    worker = assemble(
+        architecture, stack, line.transport, persona=persona, observers=[_Watch(line), *observers], clients=False
+    )
     line.send = worker.queue_frame
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)

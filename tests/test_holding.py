@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.lab import profile, virtual
-from pipelines.lab.hold import Recording, hold
+from pipelines.lab.holding import Recording, hold
 from pipelines.lab.script import Conversation, ScriptError, agent, caller, expect
 
 SEED = profile.load("seed_full_cascade")
@@ -157,7 +160,7 @@ def test_two_times_for_one_utterance_are_refused() -> None:
 DIGEST = """
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.lab import profile, virtual
-from pipelines.lab.hold import hold
+from pipelines.lab.holding import hold
 from pipelines.lab.script import Conversation, agent, caller
 steps = [step for n in range(6) for step in (
     caller(f"This is question {n}.", into=0.7 if n % 3 == 2 else None),
@@ -175,3 +178,14 @@ def test_three_processes_agree_on_every_event() -> None:
     digests = {run.stdout.strip().splitlines()[-1] for run in runs}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
+
+
+def test_the_readmes_script_comes_true() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "virtual.run" in block)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102
+    assert [exchange.transcript for exchange in names["recording"].exchanges] == [
+        "I'd like a table for two.",
+        "Friday at seven.",
+    ]
