@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from pipecat.frames.frames import (
@@ -142,7 +143,7 @@ class ScriptedLLM(LLMService):
     """
 
     def __init__(self, profile: ProfileLLM, conversation: Conversation) -> None:
-        unsupported = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
+        unsupported: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
         super().__init__(settings=LLMSettings(**{**unsupported, "model": profile.service}))
         self._profile = profile
         self._answers = [(words(exchange.heard), exchange.answer) for exchange in conversation.exchanges]

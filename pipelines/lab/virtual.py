@@ -32,7 +32,7 @@ class VirtualTimeError(RuntimeError):
     """A run that cannot go on or must not begin. One line."""
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     """Never waits: reports what is ready, or has the clock jump."""
 
     loop: VirtualLoop
