@@ -131,6 +131,69 @@ def test_a_recording_without_words_is_answered_by_nothing_and_exit_code_1(tmp_pa
     assert json.loads(done.stdout)["turns"][0]["answer"] == ""
 
 
+INTERRUPTED = """
+import runpy, signal, sys
+from importlib.metadata import entry_points
+
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            signal.raise_signal(signal.SIGINT)
+
+how, module, *sys.argv[1:] = sys.argv[1:]
+sys.meta_path.insert(0, CtrlC())
+if how == "background":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+if how == "python -m":
+    runpy.run_module("antiphon", run_name="__main__")
+else:
+    [script] = entry_points(group="console_scripts", name="antiphon")
+    script.load()()
+"""
+"""Runs the command, with ctrl-C at the moment a module is about to be imported."""
+
+
+def interrupted(how: str, module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", INTERRUPTED, how, module, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("how", ["script", "python -m"])
+@pytest.mark.parametrize("module", ["pipelines", "pydantic", "typer", "rich.progress", "pipelines.app.show"])
+def test_ctrl_c_while_the_command_is_imported_ends_it_on_the_spot(how: str, module: str) -> None:
+    done = interrupted(how, module, "show")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("uvicorn", ["talk", "--port", "0"]),
+        ("pipecat", ["reply", "tone.wav"]),
+        ("pipecat.frames.frames", ["reply", "tone.wav"]),
+        ("pipecat", ["daily", "--room-url", "https://example.daily.co/room"]),
+        ("pipecat", ["bench", "latency"]),
+    ],
+)
+def test_ctrl_c_while_a_command_imports_what_it_needs_ends_it_on_the_spot(
+    tmp_path: Path, module: str, arguments: list[str]
+) -> None:
+    tone = tmp_path / "tone.wav"
+    soundfile.write(tone, 0.3 * np.sin(np.arange(16000) / 20), 16000)
+    done = interrupted("script", module, *(tone if argument == "tone.wav" else argument for argument in arguments))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_command_in_the_background_ignores_ctrl_c_as_its_shell_wants() -> None:
+    assert interrupted("background", "typer", "show").returncode == 0
+
+
+def test_the_entry_imports_next_to_nothing() -> None:
+    script = "import sys; before = set(sys.modules); import antiphon; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"antiphon", "__future__"}
+
+
 @pytest.mark.parametrize("phase", ["speech recognition", "speaking"])
 def test_ctrl_c_ends_a_reply_cleanly(tmp_path: Path, phase: str) -> None:
     needs("qwen2.5-coder-1.5b-instruct-q4_k_m", "moonshine-tiny-en", "hibari-heart")

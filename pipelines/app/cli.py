@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -128,6 +129,7 @@ def reply(
     """Answer recordings, and say how long each part took."""
     from pipelines import architectures, personas
     from pipelines.app import recording
+    from pipelines.assemble import check
 
     with reported():
         samples = [recording.load(path) for path in files]
@@ -135,7 +137,9 @@ def reply(
             raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
         chosen = architectures.get(architecture)
         speaker = personas.load(persona)
-        _reply(files, samples, save, chosen, _stack(stack, llm, stt, tts), speaker, json)
+        services = _stack(stack, llm, stt, tts)
+        check(chosen, services)
+    _reply(files, samples, save, chosen, services, speaker, json)
 
 
 def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
@@ -149,21 +153,20 @@ def _reply(
 ) -> None:
     from pipelines.app import recording
     from pipelines.app import reply as replying
-    from pipelines.assemble import check
     from pipelines.lab.caller import OUTPUT_RATE
 
-    check(chosen, stack)
-    with _Loading() as loading:
-        run(stack.load(chosen, loading.update))
-        loading.finish()
-    with err.status("") as status:
-        turns, answer = run(
-            replying.hold(
-                chosen, stack, who, samples, lambda n: status.update(f"speaking {files[n]} and hearing the answer")
+    with reported():
+        with _Loading() as loading:
+            run(stack.load(chosen, loading.update))
+            loading.finish()
+        with err.status("") as status:
+            turns, answer = run(
+                replying.hold(
+                    chosen, stack, who, samples, lambda n: status.update(f"speaking {files[n]} and hearing the answer")
+                )
             )
-        )
-    if save is not None:
-        recording.save(save, answer, OUTPUT_RATE)
+        if save is not None:
+            recording.save(save, answer, OUTPUT_RATE)
     if as_json:
         result = {
             "architecture": chosen.name,
@@ -290,7 +293,7 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Print what a user can mend as one line and exit with 2; exit with 130 on ctrl-C."""
+    """Print what a user can mend as one line and exit with 2; end in order on ctrl-C, with 130."""
     from pipelines.app.recording import RecordingError
     from pipelines.definition import DefinitionError
     from pipelines.personas import PersonaError
@@ -299,6 +302,9 @@ def reported() -> Iterator[None]:
 
     # Errors of modules that load more than a command needs say themselves that they are for the user.
     mendable: tuple[type[Exception], ...] = (RecordingError, DefinitionError, PersonaError, StackError, WeightsError)
+    outside = signal.getsignal(signal.SIGINT)
+    if outside is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
@@ -308,12 +314,5 @@ def reported() -> Iterator[None]:
             raise
         err.print(f"[red]antiphon:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()
-
-
-if __name__ == "__main__":
-    main()
+    finally:
+        signal.signal(signal.SIGINT, outside)
