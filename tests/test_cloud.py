@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,9 @@ from pipelines.stacks.cloud import CLOUD
 
 # Pipecat warns about its own classes when its TTS module is imported.
 pytestmark = pytest.mark.filterwarnings("ignore:`AudioContextTTSService` is deprecated:DeprecationWarning")
+
+OLD_WEBSOCKETS = pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
+"""Deepgram's SDK is built on the older of the two clients in `websockets`, which warns."""
 
 RECORDING = Path(__file__).parents[2] / "shared/data/agent_turns_tau2/tau2_order_status.wav"
 
@@ -394,13 +397,48 @@ class TestElevenLabsVoices:
             cloud.elevenlabs_tts().build(Session(persona, LLMContext()))
 
 
-class TestElevenLabsTranscripts:
-    async def test_partials_come_while_the_caller_speaks_and_the_whole_on_commit(
-        self, certified: ssl.SSLContext
+def elevenlabs_was_told(line: eleven.Connection) -> None:
+    assert line.headers["xi-api-key"] == "elevenlabs-key"
+    assert line.query["model_id"] == cloud.ELEVENLABS_STT_MODEL
+    assert line.query["audio_format"] == "pcm_16000"
+    assert line.query["commit_strategy"] == "manual"
+    assert line.query["language_code"] == "eng"
+    assert {message["sample_rate"] for message in line.messages} == {16000}
+    assert [message["commit"] for message in line.messages].count(True) == 2
+
+
+def deepgram_was_told(line: deep.Connection) -> None:
+    assert line.headers["authorization"] == "Token deepgram-key"
+    assert line.query["model"] == cloud.DEEPGRAM_MODEL
+    assert line.query["language"] == "en"
+    assert line.query["encoding"] == "linear16"
+    assert line.query["sample_rate"] == "16000"
+    assert line.query["channels"] == "1"
+    assert line.query["interim_results"] == "true"
+    assert line.controls == ["Finalize", "Finalize", "CloseStream"]
+
+
+class TestTranscripts:
+    @pytest.mark.parametrize(
+        ("vendor", "scripted", "hears", "was_told"),
+        [
+            pytest.param(cloud.elevenlabs_stt, ScriptedElevenLabs, eleven.Hears, elevenlabs_was_told, id="elevenlabs"),
+            pytest.param(
+                cloud.deepgram, ScriptedDeepgram, deep.Hears, deepgram_was_told, id="deepgram", marks=OLD_WEBSOCKETS
+            ),
+        ],
+    )
+    async def test_interims_come_while_the_caller_speaks_and_the_whole_when_speech_ends(
+        self,
+        certified: ssl.SSLContext,
+        vendor: Callable[..., Service],
+        scripted: type[ScriptedElevenLabs | ScriptedDeepgram],
+        hears: Callable[..., Any],
+        was_told: Callable[[Any], None],
     ) -> None:
-        script = [eleven.Hears("What time is it?", {0.2: "What", 0.5: "What time"}), eleven.Hears("Thanks.")]
-        async with ScriptedElevenLabs(*script, tls=certified) as server:
-            stt = cloud.elevenlabs_stt(base_url=server.url).build(Session(PERSONA, LLMContext()))
+        script = [hears("What time is it?", {0.2: "What", 0.5: "What time"}), hears("Thanks.")]
+        async with scripted(*script, tls=certified) as server:
+            stt = vendor(base_url=server.url).build(Session(PERSONA, LLMContext()))
             async with bench(stt) as board:
                 await board.send(VADUserStartedSpeakingFrame(), *microphone(0.6))
                 await board.wait(InterimTranscriptionFrame, 2)
@@ -414,15 +452,11 @@ class TestElevenLabsTranscripts:
                 assert [frame.text for frame in board.all(TranscriptionFrame)] == ["What time is it?", "Thanks."]
                 assert board.errors == []
         [line] = server.connections
-        assert line.headers["xi-api-key"] == "elevenlabs-key"
-        assert line.query["model_id"] == cloud.ELEVENLABS_STT_MODEL
-        assert line.query["audio_format"] == "pcm_16000"
-        assert line.query["commit_strategy"] == "manual"
-        assert line.query["language_code"] == "eng"
         assert len(line.pcm) == 2 * 16000
-        assert {message["sample_rate"] for message in line.messages} == {16000}
-        assert [message["commit"] for message in line.messages].count(True) == 2
+        was_told(line)
 
+
+class TestElevenLabsTranscripts:
     @pytest.mark.parametrize("broken", [eleven.Hears("Lost.", until=0.3), eleven.Hears(None)])
     async def test_a_line_that_breaks_before_the_transcript_is_an_error_and_the_next_words_are_heard(
         self, certified: ssl.SSLContext, broken: eleven.Hears
@@ -456,37 +490,8 @@ class TestElevenLabsTranscripts:
             cloud.elevenlabs_stt(base_url="http://localhost").build(Session(PERSONA, LLMContext()))
 
 
-@pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning")
+@OLD_WEBSOCKETS
 class TestDeepgram:
-    """Deepgram's SDK is built on the older of the two clients in `websockets`, which warns."""
-
-    async def test_interims_come_while_the_caller_speaks_and_the_whole_when_finalized(self) -> None:
-        script = [deep.Hears("What time is it?", {0.2: "What", 0.5: "What time"}), deep.Hears("Thanks.")]
-        async with ScriptedDeepgram(*script) as server:
-            stt = cloud.deepgram(base_url=server.url).build(Session(PERSONA, LLMContext()))
-            async with bench(stt) as board:
-                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.6))
-                await board.wait(InterimTranscriptionFrame, 2)
-                assert board.all(TranscriptionFrame) == []
-                await board.send(VADUserStoppedSpeakingFrame(stop_secs=0.2))
-                whole = await board.wait(TranscriptionFrame)
-                assert whole.finalized
-                await board.send(VADUserStartedSpeakingFrame(), *microphone(0.4), VADUserStoppedSpeakingFrame())
-                await board.wait(TranscriptionFrame, 2)
-                assert [frame.text for frame in board.all(InterimTranscriptionFrame)] == ["What", "What time"]
-                assert [frame.text for frame in board.all(TranscriptionFrame)] == ["What time is it?", "Thanks."]
-                assert board.errors == []
-        [line] = server.connections
-        assert line.headers["authorization"] == "Token deepgram-key"
-        assert line.query["model"] == cloud.DEEPGRAM_MODEL
-        assert line.query["language"] == "en"
-        assert line.query["encoding"] == "linear16"
-        assert line.query["sample_rate"] == "16000"
-        assert line.query["channels"] == "1"
-        assert line.query["interim_results"] == "true"
-        assert len(line.pcm) == 2 * 16000
-        assert line.controls == ["Finalize", "Finalize", "CloseStream"]
-
     def test_a_silent_line_is_kept_alive(self) -> None:
         async def call() -> None:
             async with ScriptedDeepgram() as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +47,8 @@ class Connection:
 class ScriptedDeepgram(ScriptedServer[Step]):
     """One step an utterance, in order, over as many connections as it takes."""
 
-    def __init__(self, *script: Step) -> None:
-        super().__init__(script)
+    def __init__(self, *script: Step, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(script, tls)
         self.connections: list[Connection] = []
 
     def routes(self) -> list[web.RouteDef]:
