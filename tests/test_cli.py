@@ -41,7 +41,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_lists_the_doors() -> None:
     done = antiphon("--help")
     assert done.returncode == 0
-    for command in ("talk", "reply", "daily", "show", "doctor", "bench"):
+    for command in ("talk", "reply", "daily", "show", "doctor", "trace", "cost", "bench"):
         assert command in done.stdout
 
 
@@ -50,6 +50,14 @@ def test_show_lists_and_draws() -> None:
     assert "STT" in antiphon("show", "basic_cascade").stdout
     assert antiphon("show", "basic_cascade", "--mermaid").stdout.startswith("flowchart")
     assert json.loads(antiphon("show", "basic_cascade", "--json").stdout)["name"] == "basic_cascade"
+
+
+def test_the_seeds_cells_are_printed_with_what_they_rest_on() -> None:
+    cells = json.loads(antiphon("cost", "--json").stdout)
+    assert [(cell["minutes"], cell["claimed_usd"]) for cell in cells[:4]] == [(5, 0.75), (30, 4.5), (5, 1.5), (30, 45.0)]
+    assert all(cell["cached_usd"] < cell["uncached_usd"] for cell in cells)
+    shown = antiphon("cost").stdout
+    assert "What the seeds' costs rest on" in shown
 
 
 def test_an_unknown_architecture_suggests_the_closest() -> None:

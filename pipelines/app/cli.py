@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 bench = typer.Typer(no_args_is_help=True, help="Measure.")
 app.add_typer(bench, name="bench")
+trace = typer.Typer(no_args_is_help=True, help="Look at recorded conversations.")
+app.add_typer(trace, name="trace")
 out = Console()
 err = Console(stderr=True)
 
@@ -31,6 +33,10 @@ StackName = Annotated[str, typer.Option(help="embedded or cloud.")]
 LlmName = Annotated[str | None, typer.Option(help="Another service for the LLM: embedded, anthropic.")]
 SttName = Annotated[str | None, typer.Option(help="Another service for STT: embedded, elevenlabs, deepgram.")]
 TtsName = Annotated[str | None, typer.Option(help="Another service for TTS: embedded, elevenlabs.")]
+TraceFolder = Annotated[
+    Path | None, typer.Option("--trace", help="Record every conversation into a folder of its own in this one.")
+]
+Personal = Annotated[bool, typer.Option("--personal", help="Leave personal data in what is recorded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -94,6 +100,8 @@ def talk(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    record: TraceFolder = None,
+    personal: Personal = False,
 ) -> None:
     """Open a page in which to talk with the agent."""
     from pipelines import architectures, personas
@@ -106,6 +114,7 @@ def talk(
             host=host,
             port=port,
             persona=personas.load(persona),
+            observers=_watching(record, personal),
             progress=loading.update,
             on_listening=lambda url: err.print(f"Open [bold]{url}[/] in a browser. Ctrl-C ends."),
             on_ready=lambda: loading.finish("Ready to talk."),
@@ -124,6 +133,8 @@ def reply(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    record: TraceFolder = None,
+    personal: Personal = False,
     json: Json = False,
 ) -> None:
     """Answer recordings, and say how long each part took."""
@@ -139,7 +150,17 @@ def reply(
         speaker = personas.load(persona)
         services = _stack(stack, llm, stt, tts)
         check(chosen, services)
-    _reply(files, samples, save, chosen, services, speaker, json)
+        observers = _watching(record, personal)
+    _reply(files, samples, save, chosen, services, speaker, observers, json)
+
+
+def _watching(record: Path | None, personal: bool) -> Callable[[], list[Any]]:
+    """What records conversations. Without a folder nothing is imported for it."""
+    if record is None:
+        return list
+    from pipelines.app.traces import watching
+
+    return watching(record, personal=personal)
 
 
 def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
@@ -149,7 +170,7 @@ def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any
 
 
 def _reply(
-    files: list[Path], samples: Any, save: Path | None, chosen: Any, stack: Any, who: Any, as_json: bool
+    files: list[Path], samples: Any, save: Path | None, chosen: Any, stack: Any, who: Any, observers: Any, as_json: bool
 ) -> None:
     from pipelines.app import recording
     from pipelines.app import reply as replying
@@ -162,7 +183,12 @@ def _reply(
         with err.status("") as status:
             turns, answer = run(
                 replying.hold(
-                    chosen, stack, who, samples, lambda n: status.update(f"speaking {files[n]} and hearing the answer")
+                    chosen,
+                    stack,
+                    who,
+                    samples,
+                    lambda n: status.update(f"speaking {files[n]} and hearing the answer"),
+                    observers(),
                 )
             )
         if save is not None:
@@ -193,15 +219,92 @@ def daily(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    record: TraceFolder = None,
+    personal: Personal = False,
 ) -> None:
     """Join a Daily room, and leave when the last participant does."""
     from pipelines import architectures, personas
     from pipelines.app.daily import join
 
     with reported():
-        run(
-            join(room_url, token, architectures.get(architecture), _stack(stack, llm, stt, tts), personas.load(persona))
+        chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
+        observers = _watching(record, personal)
+        run(join(room_url, token, chosen, services, personas.load(persona), observers()))
+
+
+@app.command()
+def cost(json: Json = False) -> None:
+    """What calls of 5 and 30 minutes cost, as articles claim it and as their assumptions give it."""
+    from rich.console import Group
+
+    from pipelines.lab import projection
+
+    with reported():
+        cells = projection.seed_cells()
+        _print(
+            json,
+            lambda: [cell.as_json() for cell in cells],
+            lambda: Group(projection.table(cells), projection.assumptions_table()),
         )
+
+
+TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="The folder of one conversation.")]
+
+
+@trace.command("list")
+def trace_list(
+    folder: Annotated[Path, typer.Argument(help="Where traces lie, as given to --trace.")], json: Json = False
+) -> None:
+    """List the conversations that were recorded into a folder."""
+    from pipelines.app import traces
+    from pipelines.lab.trace import Trace
+
+    with reported():
+        found = Trace.list(folder)
+        _print(json, lambda: [traces.summary(each) for each in found], lambda: traces.listing(found))
+
+
+@trace.command("show")
+def trace_show(
+    folder: TraceArgument,
+    stage: Annotated[str | None, typer.Option(help="Only what this stage took and gave.")] = None,
+    json: Json = False,
+) -> None:
+    """Print a conversation turn by turn, or what one stage of it saw."""
+    from pipelines.app import traces
+    from pipelines.lab.trace import Trace
+
+    with reported():
+        found = Trace.load(folder)
+        if stage is None:
+            _print(json, lambda: traces.as_json(found), lambda: traces.render(found, out))
+        else:
+            events = found.of(stage)
+            _print(json, lambda: [event.model_dump() for event in events], lambda: traces.stage(events))
+
+
+@trace.command("html")
+def trace_html(
+    folder: TraceArgument,
+    save: Annotated[
+        Path | None, typer.Option("--out", help="The page's file; trace.html in the folder if not given.")
+    ] = None,
+) -> None:
+    """Write a conversation as one page: both voices, words, stages, interruptions."""
+    from pipelines.app import traces
+    from pipelines.lab.trace import Trace
+
+    with reported():
+        file = save or folder / "trace.html"
+        traces.write_page(Trace.load(folder), file)
+    out.print(str(file), soft_wrap=True, highlight=False)
+
+
+def _print(as_json: bool, data: Callable[[], Any], shown: Callable[[], Any]) -> None:
+    if as_json:
+        print(json.dumps(data(), indent=2, ensure_ascii=False))  # noqa: T201
+    else:
+        out.print(shown())
 
 
 DataFolder = Annotated[Path, typer.Option(help="The folder of recordings.")]
@@ -242,6 +345,19 @@ def turns(
     with reported(), _turns("listening") as (progress, task):
         results = bench_turns.run(data, lambda done, of: progress.update(task, completed=done, total=of))
     _publish(bench_turns.as_json(results), bench_turns.table(results), save, json)
+
+
+@bench.command()
+def lab(
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """How fast conversations are simulated, and what recording one costs."""
+    from pipelines.lab import bench_lab
+
+    with reported(), _turns("calls") as (progress, task):
+        result = bench_lab.run(lambda done, of: progress.update(task, completed=done, total=of))
+    _publish(result.as_json(), bench_lab.table(result), save, json)
 
 
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
