@@ -54,7 +54,8 @@ def test_show_lists_and_draws() -> None:
 
 def test_the_seeds_cells_are_printed_with_what_they_rest_on() -> None:
     cells = json.loads(antiphon("cost", "--json").stdout)
-    assert [(cell["minutes"], cell["claimed_usd"]) for cell in cells[:4]] == [(5, 0.75), (30, 4.5), (5, 1.5), (30, 45.0)]
+    claimed = [(cell["minutes"], cell["claimed_usd"]) for cell in cells[:4]]
+    assert claimed == [(5, 0.75), (30, 4.5), (5, 1.5), (30, 45.0)]
     assert all(cell["cached_usd"] < cell["uncached_usd"] for cell in cells)
     shown = antiphon("cost").stdout
     assert "What the seeds' costs rest on" in shown
