@@ -117,6 +117,7 @@ def test_the_sound_of_it_is_silenced_and_that_of_the_rest_is_not(conversation: T
 def test_what_was_not_personal_is_all_there(conversation: Trace) -> None:
     first, second, third = conversation.turns
     assert (first.transcript, first.answer) == ("What can you do?", "I can sing one note.")
+    assert second.answer == "So it is [card], is that right?"
     assert second.planned.strip() == "So it is [card], is that right?"
     assert (third.transcript, third.answer) == ("Thank you so much.", "You are welcome.")
     assert second.marks.total_ms is not None

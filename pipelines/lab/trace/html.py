@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Iterable
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ PEAKS_PER_SEC = 50
 JOINED = frozenset(("LLMTextFrame", "VisionTextFrame"))
 """Texts that make one when put one behind the other."""
 
-ASIDE = frozenset(("ErrorFrame", "InterruptionFrame", "MetricsFrame"))
+ASIDE = frozenset(("ErrorFrame", "InterruptionFrame", "MetricsFrame", "OutputTransportReadyFrame"))
 """What says nothing of when a stage was at work."""
+
+ENDS = frozenset(
+    ("BotStoppedSpeakingFrame", "LLMContextAssistantTurnFrame", "LLMFullResponseEndFrame", "TTSStoppedFrame")
+)
+"""What ends the work of the turn before, if it comes first in a turn."""
 
 
 def page(trace: Trace) -> str:
@@ -158,7 +164,7 @@ def _bars(events: Iterable[Event], stages: list[str]) -> list[dict[str, Any]]:
             by_stage[event.stage].append(event)
     bars = []
     for stage, own in by_stage.items():
-        work = [event for event in own if event.kind not in ASIDE]
+        work = [*dropwhile(lambda event: event.kind in ENDS, (event for event in own if event.kind not in ASIDE))]
         if work:
             bars.append(
                 {

@@ -114,7 +114,7 @@ for (const at of trace.interruptions) {
 for (const turn of trace.turns) {
   if (turn.speech_end === null || turn.heard === null) continue;
   const wait = make("div", "wait");
-  wait.title = `${turn.total} ms`;
+  wait.dataset.ms = `${turn.total} ms`;
   placed.push([wait, turn.speech_end, turn.heard]);
   lanes.prepend(wait);
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,9 @@ MARKED: dict[str, Callable[[Event], Frame]] = {
     "BotStartedSpeakingFrame": lambda event: BotStartedSpeakingFrame(),
 }
 """What `pipelines.lab.latency` marks, made again from what was written of it."""
+
+SAME_SECS = 0.05
+"""Events no further apart than this happened at the same moment."""
 
 
 class TraceError(ValueError):
@@ -109,7 +114,8 @@ def _words(events: tuple[Event, ...], kind: str, way: Way, stage: str | None = N
     found = [event for event in events if event.kind == kind and event.way == way]
     if stage is not None and any(event.stage == stage for event in found):
         found = [event for event in found if event.stage == stage]
-    return " ".join(event.text for event in found if event.text).strip()
+    joined = " ".join(event.text for event in found if event.text).strip()
+    return re.sub(r"(?<=\]) (?=[,.;:!?])", "", joined)  # what was taken out may leave a comma of its own
 
 
 class Trace:
@@ -241,27 +247,35 @@ class Trace:
     @cached_property
     def turns(self) -> tuple[TracedTurn, ...]:
         """Each from the moment the caller begins to speak. What comes before the first is in none."""
-        begins = [n for n, event in enumerate(self.events) if event.kind == "UserStartedSpeakingFrame"]
         marks = self._marks()
         turns = []
-        for number, (first, after) in enumerate(zip(begins, [*begins[1:], len(self.events)], strict=True), 1):
-            begin = self.events[first].at
+        begins = [self._first(n) for n, event in enumerate(self.events) if event.kind == "UserStartedSpeakingFrame"]
+        for number, (first, after) in enumerate(pairwise([*begins, len(self.events)]), 1):
             end = self.events[after].at if after < len(self.events) else self.duration
-            turns.append(TracedTurn(number, begin, end, self.events[first:after], marks.get(begin, TurnMarks())))
+            own = self.events[first:after]
+            turns.append(TracedTurn(number, own[0].at, end, own, marks.get(number, TurnMarks())))
         return tuple(turns)
 
-    def _marks(self) -> dict[float, TurnMarks]:
-        """Marks by the begin of their turn, as `LatencyObserver` makes them."""
-        observer, begin = LatencyObserver(), 0.0
-        found: dict[float, TurnMarks] = {}
+    def _first(self, started: int) -> int:
+        """The event with which a turn begins: the speech that began it, if that was noticed at the same moment."""
+        for n in range(started - 1, -1, -1):
+            if self.events[started].at - self.events[n].at > SAME_SECS:
+                break
+            if self.events[n].kind == "VADUserStartedSpeakingFrame":
+                return n
+        return started
+
+    def _marks(self) -> dict[int, TurnMarks]:
+        """Marks by the number of their turn, as `LatencyObserver` makes them."""
+        observer, number = LatencyObserver(), 0
+        found: dict[int, TurnMarks] = {}
         for event in self.events:
             if event.way != "out" or event.up or event.kind not in MARKED:
                 continue
             if event.kind == "TTSTextFrame" and event.stage == "AUDIO_OUT":
                 continue
-            if event.kind == "UserStartedSpeakingFrame":
-                begin = event.at
+            number += event.kind == "UserStartedSpeakingFrame"
             observer.mark(MARKED[event.kind](event), event.at)
             if observer.turns:
-                found.setdefault(begin, observer.turns.pop())
+                found.setdefault(number, observer.turns.pop())
         return found
