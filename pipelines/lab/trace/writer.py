@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
-from queue import SimpleQueue
 
 from loguru import logger
 
@@ -14,6 +14,10 @@ from pipelines.lab.trace.meta import describe
 from pipelines.lab.trace.recorder import Heard, Outlet, Plain, Played, Recorder, Seen
 from pipelines.lab.trace.redact import Redactor
 from pipelines.stacks import Session
+
+PAUSE_SECS = 0.05
+"""The thread looks this often for something to write. To wake it for each frame would cost the event loop more than
+everything else: on few cores the one who wakes another is made to wait for it."""
 
 
 class Writer:
@@ -29,7 +33,9 @@ class Writer:
     def __init__(self, folder: Path, redactor: Redactor | None) -> None:
         self._folder = folder
         self._redactor = redactor
-        self._queue: SimpleQueue[Heard | Played | Seen | tuple[Session | None, float] | None] = SimpleQueue()
+        self._items: deque[Heard | Played | Seen | tuple[Session | None, float]] = deque()
+        self._closing = threading.Event()
+        self._failed = False
         self._thread = threading.Thread(target=self._run, name=f"trace {folder.name}", daemon=True)
         self._thread.start()
 
@@ -40,15 +46,16 @@ class Writer:
             session: Whose conversation it is, if `assemble` built it.
             begun: Seconds since the epoch.
         """
-        self._queue.put((session, begun))
+        self._items.append((session, begun))
 
     def put(self, item: Heard | Played | Seen) -> None:
         """Have something recorded. Returns at once."""
-        self._queue.put(item)
+        if not self._failed:
+            self._items.append(item)
 
     def close(self) -> None:
         """Wait until everything is written. Blocks; may be called again."""
-        self._queue.put(None)
+        self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
@@ -59,17 +66,19 @@ class Writer:
             finally:
                 files.close()
         except Exception as error:
+            self._failed = True
             logger.error(f"trace: {self._folder} cannot be written ({error!r}): this conversation has no more of it")
 
     def _write(self, files: Files) -> None:
         outlet: Outlet = Plain(files) if self._redactor is None else Hold(files, self._redactor)
         recorder = Recorder(outlet)
-        while True:
-            item = self._queue.get()
-            if item is None:
-                recorder.end()
-                return
-            if isinstance(item, tuple):
-                files.describe(describe(*item, redacted=self._redactor is not None))
-            else:
-                recorder.take(item)
+        closing = False
+        while not closing:
+            closing = self._closing.wait(PAUSE_SECS)
+            while self._items:
+                item = self._items.popleft()
+                if isinstance(item, tuple):
+                    files.describe(describe(*item, redacted=self._redactor is not None))
+                else:
+                    recorder.take(item)
+        recorder.end()
