@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipelines.lab import profile
-from pipelines.lab.profile import Milliseconds, ProfileError
+from pipelines.lab.data_file import DataError
+from pipelines.lab.profile import Milliseconds
 
 GOOD = (profile.FOLDER / "seed_full_cascade.yaml").read_text(encoding="utf-8")
 
@@ -66,14 +67,14 @@ def test_a_duration_has_one_form(given: dict[str, float]) -> None:
     [
         (GOOD.replace("final_ms: 300", "final_ms: soon"), "stt.final_ms"),
         (GOOD.replace("final_ms: 300", "final_ms: -1"), "stt.final_ms.fixed"),
-        (GOOD + "colour: red\n", "colour: Extra inputs are not permitted"),
+        (GOOD + "colour: red\n", "colour is no key here: take it out or correct its name"),
         ("name: [1\n", "is not YAML"),
     ],
 )
 def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ProfileError) as error:
+    with pytest.raises(DataError) as error:
         profile.load(str(path))
     assert message in str(error.value)
     assert str(error.value).startswith("mine.yaml: ")
@@ -81,5 +82,5 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None
 
 
 def test_a_profile_that_there_is_not() -> None:
-    with pytest.raises(ProfileError, match="no profile 'fast': choose seed_full_cascade, seed_half_cascade, vendor"):
+    with pytest.raises(DataError, match="no profile 'fast': choose seed_full_cascade, seed_half_cascade, vendor"):
         profile.load("fast")

@@ -8,25 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+
+from pipelines.lab.data_file import DataError, Record, read
 
 FOLDER = Path(__file__).parent / "profiles"
 _Z95 = 1.6449
 """Standard deviations between the median and the 95th percentile of a normal distribution."""
 
 
-class ProfileError(ValueError):
-    """A profile that cannot be used. One line: the file, what is wrong, the mend."""
-
-    mendable = True
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
-
-
-class Milliseconds(_Data):
+class Milliseconds(Record):
     """How long something takes: one of three forms.
 
     Args:
@@ -79,7 +70,7 @@ def _number_is_fixed(value: Any) -> Any:
 Duration = Annotated[Milliseconds, BeforeValidator(_number_is_fixed)]
 
 
-class ProfileVAD(_Data):
+class ProfileVAD(Record):
     """Seconds of voice until speech is reported, and of silence until its end is."""
 
     service: str
@@ -88,7 +79,7 @@ class ProfileVAD(_Data):
     source: str
 
 
-class ProfileTurn(_Data):
+class ProfileTurn(Record):
     """Seconds of silence after which a turn whose words look finished is over, and one whose words do not."""
 
     service: str
@@ -97,7 +88,7 @@ class ProfileTurn(_Data):
     source: str
 
 
-class ProfileSTT(_Data):
+class ProfileSTT(Record):
     """Milliseconds from the reported end of speech to the final transcript."""
 
     service: str
@@ -105,7 +96,7 @@ class ProfileSTT(_Data):
     source: str
 
 
-class ProfileLLM(_Data):
+class ProfileLLM(Record):
     """Milliseconds from the context to the first word, and words a second from then on; all at once if not given."""
 
     service: str
@@ -114,7 +105,7 @@ class ProfileLLM(_Data):
     source: str
 
 
-class ProfileTTS(_Data):
+class ProfileTTS(Record):
     """Milliseconds from the text to the first audio, and seconds of speech a word."""
 
     service: str
@@ -123,7 +114,7 @@ class ProfileTTS(_Data):
     source: str
 
 
-class Total(_Data):
+class Total(Record):
     """A total that a source gives for the whole, in milliseconds, to stand beside what the parts sum to."""
 
     low_ms: float = Field(ge=0)
@@ -131,7 +122,7 @@ class Total(_Data):
     source: str
 
 
-class Profile(_Data):
+class Profile(Record):
     """Latency of every service of one stack.
 
     Args:
@@ -175,19 +166,11 @@ def load(name: str) -> Profile:
     """A profile by the name of one that ships, or by the path of a YAML file.
 
     Raises:
-        ProfileError: If there is none or it is malformed.
+        DataError: If there is none or it is malformed.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if name not in names():
-            raise ProfileError(f"no profile {name!r}: choose {', '.join(names())} or give a YAML file")
+            raise DataError(f"no profile {name!r}: choose {', '.join(names())} or give a YAML file")
         path = FOLDER / f"{name}.yaml"
-    try:
-        return Profile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ProfileError(f"{name}: cannot be read ({error.strerror}): choose {', '.join(names())}") from None
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{path.name}: is not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ProfileError(f"{path.name}: {wrong}") from None
+    return read(path, Profile)
