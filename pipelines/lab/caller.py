@@ -210,16 +210,23 @@ async def calling(make_worker: MakeWorker) -> AsyncIterator[Caller]:
     watch, latency = _Watch(), LatencyObserver()
     caller = Caller(transport, watch, latency)
     worker = make_worker(transport, [watch, latency])
+    async with running(worker, transport):
+        feeding = asyncio.create_task(caller.feed())
+        try:
+            yield caller
+        finally:
+            feeding.cancel()
+
+
+@asynccontextmanager
+async def running(worker: PipelineWorker, transport: MemoryTransport) -> AsyncIterator[None]:
+    """Run a worker until the block ends, which begins when its transport takes audio."""
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
-    running = asyncio.create_task(runner.run())
-    feeding: asyncio.Task[None] | None = None
+    run = asyncio.create_task(runner.run())
     try:
         await transport.ready()
-        feeding = asyncio.create_task(caller.feed())
-        yield caller
+        yield
     finally:
-        if feeding:
-            feeding.cancel()
         await worker.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await asyncio.gather(run, return_exceptions=True)

@@ -21,11 +21,11 @@ from pipecat.frames.frames import (
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.workers.runner import WorkerRunner
 
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
 from pipelines.lab.acoustics import first_audible
+from pipelines.lab.caller import running
 from pipelines.lab.latency import LatencyObserver, TurnMarks
 from pipelines.lab.profile import Profile
 from pipelines.lab.script import CallerSays, Conversation, Exchange, ScriptError, words
@@ -230,21 +230,20 @@ class _Line:
 
     async def talk(self) -> None:
         """Say everything, and hear every answer."""
-        end = self.begun
+        end, before = self.begun, self.exchanges[0]
         for held in self.exchanges:
             for said in held.script.says:
                 await self._wait_to_speak(said, end)
-                before = self.exchanges[self.exchanges.index(held) - 1] if held is not self.exchanges[0] else None
-                if said.into is not None and before is not None:
+                if said.into is not None:
                     before.interrupted_at = self.now
                 self._current = held
                 await self.send(CallerSpeechFrame(said, True))
                 end = self._loop.time() + said.lasts
                 await asyncio.sleep(said.lasts)
-                if said.into is not None and before is not None and before.interrupted_at is not None:
+                if before.interrupted_at is not None and said.into is not None:
                     before.silent_after = max(0.0, self._sound_end - self.begun - before.interrupted_at)
                 await self.send(CallerSpeechFrame(said, False))
-            held.speech_end = end - self.begun
+            before, held.speech_end = held, end - self.begun
             self._first_sound = None
             if await self._until(lambda: self._first_sound is not None):
                 turns = self.latency.turns
@@ -298,17 +297,12 @@ async def _connected(
         architecture, stack, line.transport, persona=persona, observers=[_Watch(line), *observers], clients=False
     )
     line.send = worker.queue_frame
-    runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
-    running = asyncio.create_task(runner.run())
     result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0)
-    try:
-        await line.transport.ready()
-        yield result
-    finally:
-        result.seconds = line.now
-        await worker.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with running(worker, line.transport):
+        try:
+            yield result
+        finally:
+            result.seconds = line.now
     context = worker.app_resources.context
     result.messages = [dict(message) for message in context.messages]
     _remember(result)
