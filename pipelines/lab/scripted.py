@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from pipecat.services.tts_service import TTSService
 
 from pipelines.lab.profile import ProfileLLM, ProfileSTT, ProfileTTS, ProfileVAD
 from pipelines.lab.script import AgentSays, CallerSays, Conversation, words
+from pipelines.lab.trace.payload import payload
 
 CHARACTERS_PER_TOKEN = 4
 """Where a text's tokens are estimated."""
@@ -54,6 +55,11 @@ class CallerSpeechFrame(SystemFrame):
 
     said: CallerSays
     begins: bool
+
+
+@payload.register
+def _(frame: CallerSpeechFrame) -> dict[str, Any]:
+    return {"said": asdict(frame.said), "begins": frame.begins}
 
 
 class ScriptedVAD(FrameProcessor):

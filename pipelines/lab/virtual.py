@@ -2,6 +2,9 @@
 
 Nothing in Pipecat is changed. While `run` is at work, `time.time()`, `time.monotonic()` and `time.perf_counter()` (and
 their `_ns` forms) follow the loop's clock in the loop's own thread; every other thread keeps the real ones.
+
+Two ways to deal with models: their work is done in the loop's thread and costs what a profile says, which gives the
+same result each time; or, with `measured=True`, waiting is free and work takes the time that it takes.
 """
 
 from __future__ import annotations
@@ -41,6 +44,12 @@ class _Selector(selectors.DefaultSelector):
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready:
             return ready
+        if self.loop.at_work:
+            begun = _REAL["monotonic"]()
+            ready = super().select(timeout if self.loop.measured else None)
+            if self.loop.measured:
+                self.loop.advance(_REAL["monotonic"]() - begun)
+            return ready
         if timeout is None:
             raise VirtualTimeError(
                 "nothing is left that could happen: every task waits for another, or for a thread or socket that "
@@ -53,19 +62,37 @@ class _Selector(selectors.DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on virtual time. Use `run`.
 
-    Work for executors is done at once, in the loop's own thread, and takes the virtual time that `costs` says.
+    Work for executors is done at once, in the loop's own thread, and takes the virtual time that `costs` says; or in
+    threads as usual, and the clock goes on in real time meanwhile.
 
     Args:
         costs: Seconds by the last part of the qualified name of what is run in an executor, as
             `{"SmartTurn.probability": 0.05}`; what is not named costs nothing.
+        measured: Whether work takes the time that it takes.
     """
 
-    def __init__(self, costs: Mapping[str, float] | None = None) -> None:
+    def __init__(self, costs: Mapping[str, float] | None = None, *, measured: bool = False) -> None:
         selector = _Selector()
         super().__init__(selector)
         selector.loop = self
+        self.measured = measured
         self._costs = dict(costs or {})
         self._elapsed = 0.0
+        self._outside = 0
+
+    @property
+    def at_work(self) -> bool:
+        """Whether something goes on outside of the loop that has to be waited for in real time."""
+        return self._outside > 0
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Work of another thread or process goes on within this block: no jumps."""
+        self._outside += 1
+        try:
+            yield
+        finally:
+            self._outside -= 1
 
     @property
     def elapsed(self) -> float:
@@ -82,12 +109,24 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
+        if self.measured:
+            return self._in_thread(super().run_in_executor(executor, func, *args))
         future: asyncio.Future[Any] = self.create_future()
         try:
             outcome = functools.partial(_settle, future, func(*args), None)
         except Exception as error:
             outcome = functools.partial(_settle, future, None, error)
         self.call_later(self._cost(func), outcome)
+        return future
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        with self.outside():
+            await super().shutdown_default_executor(*args, **kwargs)
+
+    def _in_thread(self, future: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        working = self.outside()
+        working.__enter__()
+        future.add_done_callback(lambda _: working.__exit__(None, None, None))
         return future
 
     def _cost(self, func: Callable[..., Any]) -> float:
@@ -120,7 +159,9 @@ def running() -> bool:
         return False
 
 
-def run(main: Coroutine[Any, Any, Result], *, costs: Mapping[str, float] | None = None) -> Result:
+def run(
+    main: Coroutine[Any, Any, Result], *, costs: Mapping[str, float] | None = None, measured: bool = False
+) -> Result:
     """Run a coroutine to its end on virtual time, as `asyncio.run` does on real time.
 
     Where an event loop runs already, as in a notebook, the run has a thread of its own and the caller waits for it.
@@ -129,20 +170,26 @@ def run(main: Coroutine[Any, Any, Result], *, costs: Mapping[str, float] | None 
     Args:
         main: What to run.
         costs: As for `VirtualLoop`.
+        measured: As for `VirtualLoop`.
 
     Raises:
         VirtualTimeError: If another run is at work in this process, or nothing is left that could happen.
     """
+    return wherever(lambda: _run(main, costs, measured))
+
+
+def wherever(run: Callable[[], Result]) -> Result:
+    """Call what runs an event loop of its own: in a thread of its own where one runs already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return _run(main, costs)
+        return run()
     outcome: list[Result] = []
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
-            outcome.append(_run(main, costs))
+            outcome.append(run())
         except BaseException as error:
             failure.append(error)
 
@@ -154,12 +201,12 @@ def run(main: Coroutine[Any, Any, Result], *, costs: Mapping[str, float] | None 
     return outcome[0]
 
 
-def _run(main: Coroutine[Any, Any, Result], costs: Mapping[str, float] | None) -> Result:
+def _run(main: Coroutine[Any, Any, Result], costs: Mapping[str, float] | None, measured: bool) -> Result:
     if not _PATCHING.acquire(blocking=False):
         main.close()
         raise VirtualTimeError("another run is on virtual time in this process: wait for its end")
     try:
-        loop = VirtualLoop(costs)
+        loop = VirtualLoop(costs, measured=measured)
         with _clocks(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(main)
     finally:

@@ -99,13 +99,13 @@ def _load_llm(progress: Progress) -> None:
 
 
 def _import_llm() -> None:
-    import httpx
+    import httpx2
     from openai import AsyncOpenAI
 
     import processors.embedded.llm  # noqa: F401
 
     # Most of either library is imported when a client is made, or asked.
-    httpx.AsyncClient()
+    httpx2.AsyncClient()
     AsyncOpenAI(api_key="none").chat.completions  # noqa: B018
 
 

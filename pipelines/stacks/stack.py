@@ -125,15 +125,18 @@ class Stack:
             DefinitionError, StackError: As `check`.
         """
         self.check(architecture)
-        loads = [_import_assembly, *(self.services[stage.name].load for stage in architecture.services)]
+        loads = [_prepare_assembly, *(self.services[stage.name].load for stage in architecture.services)]
         if self.turns is None and any(stage.name == "USER_TURN" for stage in architecture.stages):
             loads.append(_load_turn_model)
         await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
 
 
-def _import_assembly(progress: Progress) -> None:
+def _prepare_assembly(progress: Progress) -> None:
     for name in ASSEMBLY:
         import_module(name)
+    from processors.turns.vad import silero
+
+    silero()
 
 
 def _load_turn_model(progress: Progress) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol, cast
 
-import httpx
+import httpx2
 from loguru import logger
-from openai import AsyncStream
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall, ChoiceDeltaToolCallFunction
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
@@ -24,6 +25,7 @@ from pipecat.services.openai.llm import OpenAILLMService
 
 from processors.embedded import tools as calling
 from processors.embedded.bounded import bounded
+from processors.outside import OutsideTransport
 from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
 
 MAX_ANSWER_TOKENS = 160
@@ -32,6 +34,13 @@ CONTEXT_CHARACTERS = 9000
 
 READ_SECS = 60.0
 """How long the server may take to read a prompt."""
+
+_TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP on loopback: the default reads all authorities' certificates, for 25 ms a client on the event loop."""
+
+
+def _transport() -> OutsideTransport:
+    return OutsideTransport(verify=_TRUSTS_NOBODY, limits=httpx2.Limits(keepalive_expiry=None))
 
 
 class Server(Protocol):
@@ -81,8 +90,10 @@ class EmbeddedLLMService(OpenAILLMService):
         self._server = server
         self._instructions = instructions
         self._slot = server.next_slot()
-        self._server_api = httpx.AsyncClient(
-            base_url=server.url.removesuffix("/v1"), headers={"Authorization": f"Bearer {server.api_key}"}
+        self._server_api = httpx2.AsyncClient(
+            base_url=server.url.removesuffix("/v1"),
+            headers={"Authorization": f"Bearer {server.api_key}"},
+            transport=_transport(),
         )
         self._live = context
         self._examples = [
@@ -92,6 +103,10 @@ class EmbeddedLLMService(OpenAILLMService):
         ]
         self._tool_prompt = _ToolPrompt()
         self._preparing: asyncio.Task[None] | None = None
+
+    def create_client(self, api_key: Any = None, base_url: Any = None, *args: Any, **kwargs: Any) -> AsyncOpenAI:
+        http = DefaultAsyncHttpxClient(transport=_transport())
+        return AsyncOpenAI(api_key=api_key, base_url=base_url, http_client=http)
 
     def build_chat_completion_params(self, params_from_context: OpenAILLMInvocationParams) -> dict[str, Any]:
         params: dict[str, Any] = super().build_chat_completion_params(params_from_context)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     AggregatedTextProgressFrame,
@@ -36,6 +37,7 @@ from pipecat.frames.frames import (
     OutputTransportMessageFrame,
     OutputTransportMessageUrgentFrame,
     SpeechOutputAudioRawFrame,
+    STTMetadataFrame,
     TextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
@@ -120,12 +122,28 @@ def _(frame: VADUserStoppedSpeakingFrame) -> Payload:
 
 
 @payload.register
+def _(frame: STTMetadataFrame) -> Payload:
+    return {"service": frame.service_name, "wait": frame.ttfs_p99_latency}
+
+
+@payload.register
 def _(frame: LLMContextFrame) -> Payload:
     tools = getattr(frame.context.tools, "standard_tools", ())
     return {
         "speculation": frame.speculation,
         "messages": [plain(getattr(message, "message", message)) for message in frame.context.messages],
-        "tools": [str(getattr(tool, "name", tool)) for tool in tools],
+        "tools": [_tool(tool) for tool in tools],
+    }
+
+
+def _tool(tool: Any) -> Any:
+    if not isinstance(tool, FunctionSchema):
+        return str(getattr(tool, "name", tool))
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "properties": plain(tool.properties),
+        "required": list(tool.required),
     }
 
 

@@ -1,0 +1,205 @@
+"""Plays a recorded conversation up to a stage into a pipeline whose later stages are alive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pipecat.frames.frames import (
+    EagerTranscriptionFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    LLMContextFrame,
+    LLMTextFrame,
+    TranscriptionFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams, LLMService
+
+from pipelines.definition import Architecture, Port, Stage
+from pipelines.lab.replay.rebuild import frame as rebuilt
+from pipelines.lab.trace import Event, Trace
+from pipelines.lab.trace.observer import PIPELINE
+from pipelines.lab.trace.payload import TAKEN
+from pipelines.stacks import Service, Session, Stack
+from processors.pcm import to_pcm
+from processors.transports.memory import MemoryTransport
+
+CHUNK_SECS = 0.02
+SETTLING = 64
+"""Turns of the event loop in which a frame has gone through every queue on its way."""
+
+FROM_OUTSIDE = {"TTSSpeakFrame", "LLMRunFrame", "CallerSpeechFrame"}
+"""What an application or a script may put into a pipeline."""
+
+CONSUMED: dict[Port | None, tuple[type[Frame], ...]] = {
+    Port.TRANSCRIPT: (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame),
+    Port.CONTEXT: (LLMContextFrame,),
+    Port.TEXT: (LLMTextFrame,),
+}
+"""What a stage does not pass on, by the port that it reads."""
+
+
+class Recorded(FrameProcessor):
+    """Stands in a stage's place: gives what the stage gave, when it gave it, and passes on what it would have.
+
+    Args:
+        stage: The stage.
+        kept: What it keeps, because it is handed on when the stage behind took it.
+    """
+
+    def __init__(self, stage: Stage, kept: tuple[type[Frame], ...] = ()) -> None:
+        super().__init__(name=f"Recorded{stage.name.title().replace('_', '')}")
+        self._consumed = CONSUMED.get(stage.takes, ()) + kept
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if not isinstance(frame, self._consumed):
+            await self.push_frame(frame, direction)
+
+
+class Player:
+    """Puts recorded stages into a stack and plays their part.
+
+    Args:
+        trace: The conversation.
+        architecture: As it was wired.
+        start: The first stage that is alive.
+    """
+
+    def __init__(self, trace: Trace, architecture: Architecture, start: str) -> None:
+        names = [stage.name for stage in architecture.stages]
+        # The microphone has nothing to decide: it is fed what was heard.
+        self._fixed = {stage.name: stage for stage in architecture.stages[1 : names.index(start)]}
+        self._trace = trace
+        self._start = architecture.stages[names.index(start)]
+        self._before = names[names.index(start) - 1]
+        self._frames: dict[int, Frame] = {}
+        self._recorded: dict[str, Recorded] = {}
+        self._sessions: list[Session] = []
+        self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
+
+    def stack(self, stack: Stack) -> Stack:
+        """The stack with recordings in the places of all stages that are not alive."""
+        built = {name: self._service(stage) for name, stage in self._fixed.items()}
+        live = {
+            name: replace(service, build=self._listened(service))
+            for name, service in stack.services.items()
+            if name not in built
+        }
+        return replace(stack, services={**live, **built})
+
+    def _service(self, stage: Stage) -> Service:
+        def build(session: Session) -> FrameProcessor:
+            taken = TAKEN.get(self._start.takes, ()) if self._start.takes else ()
+            self._recorded[stage.name] = Recorded(stage, taken if stage.name == self._before else ())
+            self._sessions.append(session)
+            return self._recorded[stage.name]
+
+        return Service("recorded", build, frozenset(stage.needs))
+
+    def _listened(self, service: Service) -> Any:
+        """A service's `build`, such that calls of tools get the recorded results: no tool acts again."""
+
+        def build(session: Session) -> FrameProcessor:
+            processor = service.build(session)
+            if isinstance(processor, LLMService) and not processor.has_function(""):
+                processor.register_function(None, self._result)
+            return processor
+
+        return build
+
+    async def _result(self, params: FunctionCallParams) -> None:
+        same = [known for known in self._results if known["name"] == params.function_name]
+        exact = [known for known in same if known["arguments"] == params.arguments]
+        for known in exact or same:
+            await params.result_callback(known["result"])
+            return
+        await params.result_callback({"error": "this tool was not called in the recorded conversation"})
+
+    def context(self) -> LLMContext:
+        """The context in which the conversation goes on: with the tools that it had."""
+        from pipelines.lab.replay.rebuild import context
+
+        given = [event.payload for event in self._trace.events if event.kind == "LLMContextFrame" and event.payload]
+        return context({**given[0], "messages": []}) if given else LLMContext()
+
+    async def play(
+        self,
+        events: Sequence[Event],
+        begin: float,
+        end: float,
+        transport: MemoryTransport,
+        queue: Callable[[Frame], Awaitable[None]],
+    ) -> None:
+        """Play from one moment to another, in seconds of the recorded conversation.
+
+        Args:
+            events: All that happened.
+            begin: Where to begin.
+            end: Where to end.
+            transport: Is given what was heard.
+            queue: Takes what came from outside of the stages, such as a greeting.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time() - begin
+        rate = self._trace.meta.rates["in"]
+        heard = self._trace.heard
+        fed = round(begin * rate)
+        chunk = round(CHUNK_SECS * rate)
+
+        async def until(moment: float) -> None:
+            await asyncio.sleep(max(0.0, started + moment - loop.time()))
+
+        async def feed(samples: int) -> None:
+            nonlocal fed
+            while fed < min(samples, len(heard)):
+                piece = heard[fed : min(fed + chunk, samples)]
+                fed += len(piece)
+                await until(fed / rate)
+                await transport.hear(to_pcm(np.asarray(piece, np.float32)))
+
+        for event in events:
+            if not begin <= event.at <= end:
+                continue
+            await feed(min(event.heard, round(event.at * rate)))
+            await until(event.at)
+            if self._plays(event):
+                for _ in range(SETTLING):
+                    await asyncio.sleep(0)
+                await self._give(event, queue)
+        await feed(round(end * rate))
+        await until(end)
+
+    def _plays(self, event: Event) -> bool:
+        if event.up:
+            return False
+        if event.way == "in":
+            return event.stage == self._start.name and event.frame in self._frames
+        if event.stage == PIPELINE:
+            # An apology comes again by itself if what it was for does.
+            return event.kind in FROM_OUTSIDE and event.text != self._trace.meta.persona.get("apology")
+        return event.stage in self._fixed
+
+    async def _give(self, event: Event, queue: Callable[[Frame], Awaitable[None]]) -> None:
+        if event.way == "in":
+            # It came from further up, and goes on when it was let through.
+            await self._recorded[self._before].push_frame(self._frames.pop(event.frame))
+            return
+        frame = rebuilt(event)
+        if frame is None:
+            return
+        if isinstance(frame, LLMContextFrame) and not frame.speculation:
+            live = self._sessions[-1].context
+            live.set_messages(frame.context.get_messages())
+            frame = LLMContextFrame(live)
+        if event.stage == PIPELINE:
+            await queue(frame)
+        else:
+            if event.stage != self._before:
+                self._frames[event.frame] = frame
+            await self._recorded[event.stage].push_frame(frame)
