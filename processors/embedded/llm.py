@@ -102,6 +102,7 @@ class EmbeddedLLMService(OpenAILLMService):
             for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
         self._tool_prompt = _ToolPrompt()
+        self._beginning: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
 
     def create_client(self, api_key: Any = None, base_url: Any = None, *args: Any, **kwargs: Any) -> AsyncOpenAI:
@@ -143,23 +144,29 @@ class EmbeddedLLMService(OpenAILLMService):
             await self._stop_preparing()
         await super().process_frame(frame, direction)
         if isinstance(frame, StartFrame) and not self._live.messages:
-            self._preparing = self.create_task(self._begin(), f"{self}::begin")
+            self._beginning = self.create_task(self._begin(), f"{self}::begin")
         elif isinstance(frame, (StartFrame, LLMContextAssistantTurnFrame)):
             await self._prepare()
 
     async def cleanup(self) -> None:
         await super().cleanup()
         await self._stop_preparing()
+        if self._beginning:
+            await self.cancel_task(self._beginning)
         await self._client.close()
         await self._server_api.aclose()
 
     async def prepared(self) -> None:
         """Wait until the server knows what it is being prepared for."""
-        if self._preparing:
-            await asyncio.wait([self._preparing])
+        for task in (self._beginning, self._preparing):
+            if task:
+                await asyncio.wait([task])
 
     async def _prepare(self, user_text: str = "") -> None:
         await self._stop_preparing()
+        if self._beginning and not self._beginning.done():
+            # A caller who speaks at once would have the longest part of the prompt read again, and never kept.
+            return
         messages = [*self._live.messages]
         if user_text:
             messages.append({"role": "user", "content": user_text})
