@@ -300,6 +300,76 @@ def trace_html(
     out.print(str(file), soft_wrap=True, highlight=False)
 
 
+@app.command("replay")
+def replay_command(
+    folder: TraceArgument,
+    start: Annotated[str, typer.Option("--from", help="The first stage that is run again; all are if none.")] = "",
+    instead: Annotated[
+        list[str] | None, typer.Option("--with", metavar="STAGE=SERVICE", help="Another service in a slot.")
+    ] = None,
+    turn: Annotated[int | None, typer.Option(help="Only this turn.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep the replay, as a trace in this folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run a recorded conversation again, from any stage, and say what is different."""
+    from tempfile import TemporaryDirectory
+
+    from pipelines.app import replays
+    from pipelines.lab.replay import difference, first_of, replay, services_of
+    from pipelines.lab.trace import Trace
+
+    with reported(), TemporaryDirectory(prefix="antiphon-replay-") as scratch, _seconds("replaying") as update:
+        found = Trace.load(folder)
+        chosen = services_of(instead or [])
+        start = start or first_of(found, chosen)
+        again = replay(found, save or scratch, start=start, instead=chosen, turn=turn, progress=update)
+        changed = difference(found, again, turn=turn)
+        data = {"trace": str(found.folder), "from": start, **changed.as_json()}
+        if save is not None:
+            data["replay"] = str(again.folder)
+    _print(json, lambda: data, lambda: replays.render(changed, start))
+    if save is not None and not json:
+        out.print(str(again.folder), soft_wrap=True, highlight=False)
+    if not changed.same_words:
+        raise typer.Exit(1)
+
+
+@app.command("blame")
+def blame_command(
+    folder: TraceArgument,
+    expected: Annotated[str, typer.Option(help="Words that should have been heard in the answer, in this order.")],
+    said: Annotated[str, typer.Option(help="What the caller really said; a recogniser listens if not given.")] = "",
+    turn: Annotated[int | None, typer.Option(help="Which turn; the last one if not given.")] = None,
+    json: Json = False,
+) -> None:
+    """Name the stage that is at fault for an answer, by running the turn again with one stage put right at a time."""
+    from pipelines.app import replays
+    from pipelines.lab.replay import blame
+    from pipelines.lab.trace import Trace
+
+    with reported(), err.status("listening") as status:
+        found = blame(
+            Trace.load(folder),
+            expected,
+            turn=turn,
+            said=said,
+            progress=lambda stage: status.update(f"putting {stage} right"),
+        )
+    _print(json, found.as_json, lambda: replays.verdict(found))
+    if found.fault:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _seconds(what: str) -> Iterator[Callable[[float, float], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f} s"))
+    with Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task(what, total=0)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
+
+
 def _print(as_json: bool, data: Callable[[], Any], shown: Callable[[], Any]) -> None:
     if as_json:
         print(json.dumps(data(), indent=2, ensure_ascii=False))  # noqa: T201

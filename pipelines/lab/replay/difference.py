@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.lab.acoustics import first_audible
+from pipelines.lab.replay.replay import LEAD_SECS, span
 from pipelines.lab.trace import Event, Trace, TracedTurn
 from processors.pcm import Samples
 
@@ -92,13 +93,13 @@ class Difference:
         turns: What is in both.
         missing: Numbers of recorded turns that the replay does not have.
         added: How many turns the replay has beyond those.
-        events: Whether everything that happened is the same, to the microsecond.
+        events: Whether everything that happened is the same, to the microsecond; None if only one turn was run again.
     """
 
     turns: tuple[TurnDifference, ...]
     missing: tuple[int, ...]
     added: int
-    events: bool
+    events: bool | None
 
     @property
     def same_words(self) -> bool:
@@ -118,7 +119,7 @@ class Difference:
     @property
     def identical(self) -> bool:
         """Whether words, sound, timing and every event are the same."""
-        return self.events and self.same_words and self.same_sound and self.same_timing
+        return self.events is not False and self.same_words and self.same_sound and self.same_timing
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -149,31 +150,30 @@ class Difference:
         }
 
 
-def difference(before: Trace, now: Trace, *, begin: float = 0.0, end: float | None = None) -> Difference:
+def difference(before: Trace, now: Trace, *, turn: int | None = None) -> Difference:
     """Compare a replay with what it replays.
 
     Args:
         before: The recorded conversation.
         now: The replay.
-        begin: The moment of the recorded conversation at which the replay began, in seconds.
-        end: And at which it ended; the conversation's end if none is given.
+        turn: The number of the only turn that was run again, if it was only one.
     """
-    end = before.duration if end is None else end
-    old = [turn for turn in before.turns if begin <= turn.begin < end]
+    begin, end = span(before, turn)
+    offset = max(0.0, begin - LEAD_SECS)
+    old = [known for known in before.turns if begin <= known.begin < end]
     new = list(now.turns)
     pairs: list[tuple[TracedTurn, TracedTurn]] = []
     missing: list[int] = []
-    for turn in old:
-        near = [other for other in new if other.begin + begin < turn.end and turn.begin < other.end + begin]
+    for known in old:
+        near = [other for other in new if other.begin + offset < known.end and known.begin < other.end + offset]
         if near:
-            best = min(near, key=lambda other: abs(other.begin + begin - turn.begin))
+            best = min(near, key=lambda other: abs(other.begin + offset - known.begin))
             new.remove(best)
-            pairs.append((turn, best))
+            pairs.append((known, best))
         else:
-            missing.append(turn.number)
+            missing.append(known.number)
     turns = tuple(_turn(a, b, before, now) for a, b in pairs)
-    whole = begin == 0 and end >= before.duration
-    return Difference(turns, tuple(missing), len(new), whole and _same_events(before, now))
+    return Difference(turns, tuple(missing), len(new), _same_events(before, now) if turn is None else None)
 
 
 def _turn(old: TracedTurn, new: TracedTurn, before: Trace, now: Trace) -> TurnDifference:

@@ -133,6 +133,7 @@ class Player:
         events: Sequence[Event],
         begin: float,
         end: float,
+        lead: float,
         transport: MemoryTransport,
         queue: Callable[[Frame], Awaitable[None]],
     ) -> None:
@@ -140,16 +141,18 @@ class Player:
 
         Args:
             events: All that happened.
-            begin: Where to begin.
+            begin: Where to begin. What is heard is played from `lead` seconds before.
             end: Where to end.
+            lead: Seconds.
             transport: Is given what was heard.
             queue: Takes what came from outside of the stages, such as a greeting.
         """
         loop = asyncio.get_running_loop()
-        started = loop.time() - begin
+        lead = min(lead, begin)
+        started = loop.time() - begin + lead
         rate = self._trace.meta.rates["in"]
         heard = self._trace.heard
-        fed = round(begin * rate)
+        fed = round((begin - lead) * rate)
         chunk = round(CHUNK_SECS * rate)
 
         async def until(moment: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipecat.frames.frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame
@@ -27,6 +27,9 @@ LAST = "TTS"
 AFTER_SECS = 1.0
 """How long the replay goes on after the last sound: the context takes the last words when they have been played."""
 
+LEAD_SECS = 1.5
+"""How much of the caller's audio before a turn is played, if only that turn is run again: speech is noticed late."""
+
 PATIENCE_SECS = 30.0
 CHUNK_MS = 40
 """Audio that is played at a time, as WebRTC and Daily do it."""
@@ -35,17 +38,45 @@ Progress = Callable[[float, float], None]
 """Called with seconds done and seconds in all."""
 
 
-def stack_of(trace: Trace, **instead: str) -> Stack:
-    """The services that a trace was recorded with, by their names; others in some slots, as `LLM="anthropic"`.
+def services_of(texts: Sequence[str]) -> dict[str, str]:
+    """Services by slot, from `STAGE=SERVICE` as on the command line.
+
+    Raises:
+        TraceError: If a text is not of that form.
+    """
+    chosen = {}
+    for text in texts:
+        slot, equals, name = text.partition("=")
+        if not (slot and equals and name):
+            raise TraceError(f"--with {text}: is not STAGE=SERVICE: write it as in --with LLM=anthropic")
+        chosen[slot.strip()] = name.strip()
+    return chosen
+
+
+def first_of(trace: Trace, instead: Mapping[str, str]) -> str:
+    """The first stage that another service was chosen for; the first of all if none was.
+
+    Raises:
+        TraceError: If the conversation has no such stage.
+    """
+    names = [stage.name for stage in trace.meta.stages]
+    for slot in instead:
+        if slot not in names:
+            raise TraceError(f"{trace.folder}: no stage {slot}: choose {', '.join(trace.meta.services)}")
+    return next((name for name in names if name in instead), names[0] if names else "")
+
+
+def stack_of(trace: Trace, instead: Mapping[str, str] | None = None) -> Stack:
+    """The services that a trace was recorded with, by their names; others in some slots, as `{"LLM": "anthropic"}`.
 
     Raises:
         TraceError: If a service is none that ships.
     """
     chosen = {}
-    for slot, name in {**trace.meta.services, **instead}.items():
+    for slot, name in {**trace.meta.services, **(instead or {})}.items():
         known = SERVICES.get(slot, {})
         if name not in known:
-            where = "was recorded with" if slot not in instead else "is to be run with"
+            where = "was recorded with" if slot not in (instead or {}) else "is to be run with"
             raise TraceError(
                 f"{slot}: {where} {name!r}, which this command cannot build: "
                 + (
@@ -90,6 +121,7 @@ def replay(
     start: str = "",
     stack: Stack | None = None,
     architecture: Architecture | None = None,
+    instead: Mapping[str, str] | None = None,
     turn: int | None = None,
     events: Sequence[Event] | None = None,
     progress: Progress = lambda done, of: None,
@@ -106,6 +138,7 @@ def replay(
         start: The first stage that is run again; everything is if none is given.
         stack: The services; those it was recorded with if none are given.
         architecture: How they are wired; as recorded if none is given.
+        instead: Names of services that take the place of others in their slots.
         turn: The number of the only turn that is run again; all of them if none is given.
         events: What happened, if it is to be other than recorded.
         progress: Told how far it is.
@@ -115,7 +148,7 @@ def replay(
         StackError: If a key is missing.
     """
     architecture = architecture or architecture_of(trace)
-    stack = stack or stack_of(trace)
+    stack = stack or stack_of(trace, instead)
     start = start or architecture.stages[1].name
     known = stages(architecture)
     if start not in known:
@@ -204,7 +237,7 @@ class _Work:
             )
             async with running(worker, transport):
                 reporting = asyncio.create_task(self._report())
-                await self._player.play(self._events, self._begin, self._end, transport, worker.queue_frame)
+                await self._player.play(self._events, self._begin, self._end, LEAD_SECS, transport, worker.queue_frame)
                 reporting.cancel()
                 await self._hear_out(transport, quiet)
         return Trace.load(observer.folder)
