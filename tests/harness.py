@@ -1,11 +1,12 @@
-"""Runs one processor by hand: frames in by call, what it pushes in a list, no pipeline and no waiting."""
+"""Runs one processor by hand: frames in by call, what it pushes in a list, no pipeline; and tests on virtual time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from pipecat.clocks.system_clock import SystemClock
 from pipecat.frames.frames import Frame, StartFrame
@@ -14,7 +15,30 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 from pipecat.utils.asyncio.task_manager import TaskManager
 
+from pipelines.lab import virtual
+
+Given = ParamSpec("Given")
 Kind = TypeVar("Kind", bound=Frame)
+
+
+def on_virtual_time(
+    costs: Mapping[str, float] | None = None, *, measured: bool = False
+) -> Callable[[Callable[Given, Coroutine[Any, Any, None]]], Callable[Given, None]]:
+    """Have a test run on virtual time: what it waits for comes at once, and at the same times in every run.
+
+    Args:
+        costs: As for `virtual.run`.
+        measured: As for `virtual.run`, where a model in a thread or in another process takes part.
+    """
+
+    def decorate(test: Callable[Given, Coroutine[Any, Any, None]]) -> Callable[Given, None]:
+        @functools.wraps(test)
+        def run(*args: Given.args, **kwargs: Given.kwargs) -> None:
+            virtual.run(test(*args, **kwargs), costs=costs, measured=measured)
+
+        return run
+
+    return decorate
 
 
 class Neighbour(FrameProcessor):
