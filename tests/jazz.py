@@ -1,10 +1,11 @@
-"""Somebody asks for jazz, and one stage of the pipeline makes a mistake. Real ears and a real voice; the model is a rule."""
+"""Somebody asks for jazz, and one stage makes a mistake. Real ears and a real voice; the model is a rule."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipecat.frames.frames import (
     LLMFullResponseStartFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings
 
@@ -49,7 +50,7 @@ def right(messages: list[dict[str, Any]]) -> str:
     asked = last(messages, "user").lower()
     if "that one" in asked:
         offered = [word.strip(",.").lower() for word in last(messages, "assistant").split()]
-        kinds = [before for before, word in zip(offered, offered[1:], strict=False) if word == "jazz"]
+        kinds = [before for before, word in pairwise(offered) if word == "jazz"]
         return f"Fine, I will play {kinds[-1] if kinds else 'some'} jazz."
     if "offer" in asked:
         return "There is modern jazz, there is gentle jazz, and there is also a lot of very old jazz from long ago."
@@ -110,7 +111,9 @@ class LateWords:
 
 
 def _stt(hear: Callable[[str], str]) -> Service:
-    return Service("ears", lambda session: EmbeddedSTTService(lambda samples: hear(RECOGNISER.get().transcribe(samples))))
+    return Service(
+        "ears", lambda session: EmbeddedSTTService(lambda samples: hear(RECOGNISER.get().transcribe(samples)))
+    )
 
 
 def _llm(rule: Rule) -> Service:
@@ -123,7 +126,11 @@ def _tts(voice: Any) -> Service:
 
 
 def stack(
-    *, hear: Callable[[str], str] = lambda text: text, rule: Rule = right, voice: Any = SYNTHESISER.get, patience: float = 0.0
+    *,
+    hear: Callable[[str], str] = lambda text: text,
+    rule: Rule = right,
+    voice: Any = SYNTHESISER.get,
+    patience: float = 0.0,
 ) -> Stack:
     """Everything right, but for what is given.
 
@@ -173,6 +180,6 @@ async def interrupts(caller: Caller) -> None:
     """A question, and words into its answer when the second kind of jazz has been heard."""
     asked = asyncio.create_task(caller.say(say("What can you offer me?")))
     await caller.sound()
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(2.6)
     await caller.say(say("That one, please."))
     await asked

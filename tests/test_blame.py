@@ -76,7 +76,7 @@ def test_an_answer_before_the_caller_was_done_is_the_fault_of_who_ended_the_turn
 
 
 def test_a_word_that_was_heard_and_not_remembered_is_the_fault_of_who_remembers(tmp_path: Path) -> None:
-    of = stack(voice=lambda: LateWords(1.2))
+    of = stack(voice=lambda: LateWords(2.2))
     trace = recorded(tmp_path, of, interrupts)
     heard = right([{"role": "user", "content": "That one."}, {"role": "assistant", "content": trace.turns[0].answer}])
     assert "gentle" not in heard
@@ -103,5 +103,3 @@ def test_what_cannot_be_judged_is_refused_in_a_line(tmp_path: Path) -> None:
         judged(trace, of, "jazz", turn=9)
     with pytest.raises(TraceError, match="has no words"):
         judged(trace, of, " ?! ")
-
-

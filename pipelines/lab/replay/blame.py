@@ -1,4 +1,4 @@
-"""Names the stage that is at fault for a turn: each in turn is given what it should have given, and the rest runs again.
+"""Names the stage that is at fault for a turn: one at a time gives what it should have given, and the rest runs again.
 
 The first stage, in the order of the pipeline, that mends the outcome by itself is the one at fault. What a stage should
 have given:
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import soxr
 
 from pipelines.definition import Architecture
 from pipelines.lab.acoustics import levels, speech_end
-from pipelines.lab.replay.replay import LEAD_SECS, architecture_of, replay, stack_of
+from pipelines.lab.replay.replay import LEAD_SECS, architecture_of, stack_of
+from pipelines.lab.replay.replay import replay as run_again
 from pipelines.lab.script import words
 from pipelines.lab.trace import Event, Trace, TracedTurn, TraceError
 from pipelines.stacks import Stack
@@ -191,21 +192,19 @@ class _Court:
             "USER_TURN": self._user_turn,
             "ASSISTANT_TURN": self._assistant_turn,
             "LLM": self._llm,
-            "TTS": self._tts,
         }
 
     def judge(self, progress: Callable[[str], None]) -> Verdict:
         turn = self._turn
         heard = self._heard_back(self._trace, turn)
         if holds(heard, self._expected):
-            late = turn.marks.total_ms is not None and turn.marks.total_ms > LATE_MS and self._decided_late()
-            why = (
-                f"what is expected was heard, but the turn had been over for {self._decided_late():.0f} ms when that "
-                "was decided"
-                if late
-                else "what is expected was heard"
-            )
+            late = self._decided_late()
+            why = "what is expected was heard"
+            if late:
+                why += f", but the turn had been over for {self._decided_late():.0f} ms when that was decided"
             return self._verdict(heard, "USER_TURN" if late else None, why, [])
+        if holds(turn.planned, self._expected):
+            return self._after_the_words(heard, progress)
         experiments: list[Experiment] = []
         present = {stage.name for stage in self._architecture.stages}
         for stage, experiment in self._tries.items():
@@ -217,6 +216,23 @@ class _Court:
                 why = f"with {experiments[-1].reference} the answer is {experiments[-1].outcome!r}"
                 return self._verdict(heard, stage, why, experiments)
         return self._verdict(heard, None, "no stage mends it by itself: more than one is at fault", experiments)
+
+    def _after_the_words(self, heard: str, progress: Callable[[str], None]) -> Verdict:
+        """The right words were written: the voice is at fault, or who cut it off."""
+        after = next((other for other in self._trace.turns if other.number == self._turn.number + 1), None)
+        if after is not None and after.interrupts:
+            progress("VAD")
+            whole = self._heard_back(self._replay("TTS", self._trace.events), None)
+            spoken = words(after.transcript)
+            tried = Experiment("VAD", f"no interruption at {after.begin:.2f} s", whole, holds(whole, self._expected))
+            if tried.mended and not spoken:
+                return self._verdict(heard, "VAD", "the answer was cut off, and nobody had said a word", [tried])
+            if tried.mended:
+                why = f"the caller spoke ({after.transcript!r}) before it could be heard"
+                return self._verdict(heard, None, why, [replace(tried, mended=False, skipped="the caller spoke")])
+        progress("TTS")
+        tried = self._tts()
+        return self._verdict(heard, "TTS", f"{self._turn.planned!r} was written and {heard!r} is heard", [tried])
 
     def _decided_late(self) -> float:
         """Milliseconds between the end of the caller's speech and the decision that the turn was over."""
@@ -304,7 +320,7 @@ class _Court:
                 continue
             remembered = self._remembered(before)
             heard = _heard_of(before.planned, self._heard_back(self._trace, before))
-            if remembered and heard and words(remembered) != words(heard):
+            if remembered and words(heard)[: len(words(remembered))] == words(remembered) != words(heard):
                 truth[remembered] = heard
         if not truth:
             return Experiment("ASSISTANT_TURN", skipped="what it remembers of interrupted answers is what was heard")
@@ -321,8 +337,6 @@ class _Court:
         )
 
     def _llm(self) -> Experiment:
-        if holds(self._turn.planned, self._expected) and holds(self._turn.answer, self._expected):
-            return Experiment("LLM", skipped=f"it answered what is expected: {self._turn.planned!r}")
         out = [event for event in self._turn.events if event.stage == "LLM" and event.way == "out" and not event.up]
         texts = [event for event in out if event.kind == "LLMTextFrame"]
         if not texts:
@@ -338,15 +352,13 @@ class _Court:
         return Experiment("LLM", f"the answer {self._expected!r}", outcome, holds(outcome, self._expected))
 
     def _tts(self) -> Experiment:
-        spoken = self._turn.answer
-        return Experiment(
-            "TTS", "a voice that is heard as it reads", spoken, holds(spoken, self._expected)
-        )
+        spoken = self._turn.planned
+        return Experiment("TTS", "a voice that is heard as it reads", spoken, holds(spoken, self._expected))
 
     # What was said and heard
 
     def _speech(self) -> list[tuple[float, float]]:
-        """From when to when there is sound in the caller's audio, in seconds of the conversation, with real pauses between."""
+        """From when to when the caller's audio has sound, in seconds of the conversation; real pauses lie between."""
         begin = max(0.0, self._turn.begin - LEAD_SECS)
         samples = self._trace.heard[round(begin * RATE) : round(self._decided(self._turn) * RATE)]
         level = levels(samples, RATE)
@@ -401,9 +413,7 @@ class _Court:
         return ""
 
     def _heard_caller(self, turn: TracedTurn) -> str:
-        samples = self._trace.heard[
-            round(max(0.0, turn.begin - LEAD_SECS) * RATE) : round(self._decided(turn) * RATE)
-        ]
+        samples = self._trace.heard[round(max(0.0, turn.begin - LEAD_SECS) * RATE) : round(self._decided(turn) * RATE)]
         return self._recognised(samples)
 
     def _heard_back(self, trace: Trace, turn: TracedTurn | None) -> str:
@@ -432,7 +442,9 @@ class _Court:
         self, stage: str, reference: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
     ) -> Experiment:
         """What the language model and all behind it make of another context."""
-        own = {event.frame for event in self._turn.events if event.kind == "LLMContextFrame" and event.stage == "USER_TURN"}
+        own = {
+            event.frame for event in self._turn.events if event.kind == "LLMContextFrame" and event.stage == "USER_TURN"
+        }
         events = []
         for event in self._trace.events:
             if event.frame in own and event.payload:
@@ -444,7 +456,7 @@ class _Court:
         return Experiment(stage, reference, outcome, holds(outcome, self._expected))
 
     def _replay(self, start: str, events: Sequence[Event]) -> Trace:
-        return replay(
+        return run_again(
             self._trace,
             self._folder,
             start=start,

@@ -82,6 +82,7 @@ class Player:
         self._recorded: dict[str, Recorded] = {}
         self._sessions: list[Session] = []
         self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
+        self._tools = {str(known["name"]) for known in self._results}
 
     def stack(self, stack: Stack) -> Stack:
         """The stack with recordings in the places of all stages that are not alive."""
@@ -107,8 +108,9 @@ class Player:
 
         def build(session: Session) -> FrameProcessor:
             processor = service.build(session)
-            if isinstance(processor, LLMService) and not processor.has_function(""):
-                processor.register_function(None, self._result)
+            if isinstance(processor, LLMService):
+                for name in (None, *self._tools):
+                    processor.register_function(name, self._result)
             return processor
 
         return build
