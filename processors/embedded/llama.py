@@ -61,7 +61,6 @@ class LlamaServer:
         self._slots = itertools.cycle(range(SLOTS))
         self._prompts = _prompt_folder(model)
         self.api_key = secrets.token_urlsafe(24)
-        self.module: str | None = None
         self._process, self.url = self._start(0, progress)
         atexit.register(self.close)
 
@@ -133,7 +132,6 @@ class LlamaServer:
                 f"check the memory that is free with antiphon doctor"
             )
         ready = json.loads(line)
-        self.module = ready["module"]
         watching.join()
         return process, ready["url"]
 

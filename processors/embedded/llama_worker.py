@@ -18,10 +18,7 @@ def main() -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     import xllamacpp
 
-    from processors.embedded import cpu_backend
-
     model, port, threads, tokens, slots = sys.argv[1], *map(int, sys.argv[2:6])
-    module = cpu_backend.use(cpu_backend.default_folder())
     params = xllamacpp.CommonParams()
     params.model.path = model
     # Mapped pages made first tokens take seconds at times.
@@ -40,7 +37,7 @@ def main() -> int:
     params.verbosity = -1
     params.api_keys = [os.environ.pop("ANTIPHON_LLAMA_KEY")]
     server = xllamacpp.Server(params)
-    sys.stdout.write(json.dumps({"url": f"{server.listening_address}/v1", "module": module}) + "\n")
+    sys.stdout.write(json.dumps({"url": f"{server.listening_address}/v1"}) + "\n")
     sys.stdout.flush()
     sys.stdin.read()
     return 0

@@ -48,14 +48,21 @@ class MemoryOutput(BaseOutputTransport):
     async def cancel(self, frame: CancelFrame) -> None:
         await super().cancel(frame)
 
-    async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
+    def write_audio_frame(self, frame: OutputAudioRawFrame) -> asyncio.Future[bool]:  # type: ignore[override]
+        # Pipecat waits for it with a limit. A future needs no task for that, as a coroutine would for every chunk.
         loop = asyncio.get_running_loop()
         # A chunk that is handed over a little late follows the one before without a gap, as from a device's buffer.
         start = self._free_at if 0 <= loop.time() - self._free_at < BUFFER_SECS else max(loop.time(), self._free_at)
         self._listener(frame.audio, start)
         self._free_at = start + frame.num_frames / frame.sample_rate
-        await asyncio.sleep(max(0.0, self._free_at - loop.time()))
-        return True
+        played = loop.create_future()
+        loop.call_at(self._free_at, _settle, played)
+        return played
+
+
+def _settle(played: asyncio.Future[bool]) -> None:
+    if not played.done():
+        played.set_result(True)
 
 
 class MemoryTransport(BaseTransport):
