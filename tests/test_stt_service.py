@@ -1,10 +1,9 @@
-"""The recogniser's service as a timeline: what is transcribed when, and what becomes of it."""
+"""The recogniser's service as a timeline on virtual time: what is transcribed when, and what becomes of it."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 
 import numpy as np
 import pytest
@@ -23,28 +22,28 @@ from pipecat.frames.frames import (
 
 from processors.embedded.stt import EmbeddedSTTService
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
-from tests.harness import Bench, on_the_bench
+from tests.harness import Bench, on_the_bench, on_virtual_time
+
+RECOGNITION = {"ScriptedRecogniser": 1.0}
+"""Seconds that a transcription takes, in which a test may give all that is said meanwhile."""
 
 
 class ScriptedRecogniser:
-    """Answers with its script, one line a call; can be held in the middle of a call."""
+    """Answers with its script, one line a call."""
 
     def __init__(self, *lines: str | Exception) -> None:
         self.lines = list(lines)
         self.heard: list[float] = []
-        self.calls = threading.Semaphore(0)
-        self.free = threading.Event()
-        self.free.set()
+        self._calls = asyncio.Semaphore(0)
 
     async def called(self) -> None:
         """Wait for the next call."""
-        assert await asyncio.to_thread(self.calls.acquire, timeout=5)
+        await self._calls.acquire()
 
     def __call__(self, samples: NDArray[np.float32]) -> str:
         self.heard.append(len(samples) / 16000)
         line = self.lines.pop(0)
-        self.calls.release()
-        assert self.free.wait(5)
+        self._calls.release()
         if isinstance(line, Exception):
             raise line
         return line
@@ -66,6 +65,7 @@ def texts(frames: list[TranscriptionFrame]) -> list[tuple[str, bool]]:
     return [(frame.text, frame.finalized) for frame in frames]
 
 
+@on_virtual_time(RECOGNITION)
 async def test_words_appear_while_the_caller_speaks() -> None:
     recogniser = ScriptedRecogniser("Can you", "Can you help")
     async with on_the_bench(EmbeddedSTTService(recogniser, clock=lambda: 0.0)) as bench:
@@ -77,6 +77,7 @@ async def test_words_appear_while_the_caller_speaks() -> None:
     assert recogniser.lines == []
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_slow_recogniser_is_not_kept_busy_with_interim_transcripts() -> None:
     recogniser = ScriptedRecogniser("Can", "Can you help")
     times = itertools.count(step=0.4)  # each transcription takes 0.4 s
@@ -91,6 +92,7 @@ async def test_a_slow_recogniser_is_not_kept_busy_with_interim_transcripts() -> 
     assert len(recogniser.heard) == 2
 
 
+@on_virtual_time(RECOGNITION)
 async def test_the_transcript_of_a_pause_is_reused_when_nothing_was_added() -> None:
     recogniser = ScriptedRecogniser("Hello.")
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
@@ -102,6 +104,7 @@ async def test_the_transcript_of_a_pause_is_reused_when_nothing_was_added() -> N
     assert len(recogniser.heard) == 1
 
 
+@on_virtual_time(RECOGNITION)
 async def test_speech_after_the_pause_is_transcribed_with_what_came_before() -> None:
     recogniser = ScriptedRecogniser("I would", "I would like tea.")
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
@@ -114,33 +117,32 @@ async def test_speech_after_the_pause_is_transcribed_with_what_came_before() -> 
     assert recogniser.heard[1] > recogniser.heard[0]
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_transcript_that_is_still_under_way_at_the_end_is_waited_for_not_repeated() -> None:
     recogniser = ScriptedRecogniser("Hello.")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
         assert bench.take(TranscriptionFrame) == []
-        recogniser.free.set()
         await settled(bench)
         assert texts(bench.take(TranscriptionFrame)) == [("Hello.", True)]
         assert bench.take(EagerTranscriptionFrame) == []
 
 
+@on_virtual_time(RECOGNITION)
 async def test_words_are_not_lost_when_the_caller_goes_on_before_they_are_transcribed() -> None:
     recogniser = ScriptedRecogniser("My name is Ann", "and I need help.")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2), SpeechResumedFrame())
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.3), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
-        recogniser.free.set()
         await settled(bench)
         words = " ".join(frame.text for frame in bench.take(TranscriptionFrame))
         assert words == "My name is Ann and I need help."
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_noise_without_words_ends_in_an_empty_final_transcript() -> None:
     async with on_the_bench(EmbeddedSTTService(ScriptedRecogniser(""))) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
@@ -150,6 +152,7 @@ async def test_a_noise_without_words_ends_in_an_empty_final_transcript() -> None
         assert bench.take(EagerTranscriptionFrame) == []
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_recogniser_that_fails_is_reported_and_the_next_utterance_is_heard() -> None:
     recogniser = ScriptedRecogniser(RuntimeError("out of memory"), "Hello again.")
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
@@ -161,6 +164,7 @@ async def test_a_recogniser_that_fails_is_reported_and_the_next_utterance_is_hea
         assert texts(bench.take(TranscriptionFrame)) == [("", True), ("Hello again.", True)]
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_monologue_is_committed_in_parts_the_recogniser_can_take() -> None:
     recogniser = ScriptedRecogniser(*["words"] * 200)
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
@@ -174,9 +178,9 @@ async def test_a_monologue_is_committed_in_parts_the_recogniser_can_take() -> No
     assert max(recogniser.heard) < 25
 
 
+@on_virtual_time(RECOGNITION)
 async def test_what_is_said_while_a_part_is_transcribed_comes_after_it_and_nothing_waits() -> None:
     recogniser = ScriptedRecogniser("I was", "I was told to wait.", "So I waited.")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await recogniser.called()
@@ -184,7 +188,6 @@ async def test_what_is_said_while_a_part_is_transcribed_comes_after_it_and_nothi
         await bench.give(*audio(25.0), InterruptionFrame(), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
         assert bench.take(TranscriptionFrame) == []
-        recogniser.free.set()
         await settled(bench)
         assert texts(bench.take(TranscriptionFrame)) == [("I was told to wait.", False), ("So I waited.", True)]
         assert bench.take(InterimTranscriptionFrame) == []
@@ -192,56 +195,52 @@ async def test_what_is_said_while_a_part_is_transcribed_comes_after_it_and_nothi
     assert recogniser.heard[1] + recogniser.heard[2] == pytest.approx(25.6, abs=0.01)
 
 
+@on_virtual_time(RECOGNITION)
 async def test_a_part_is_pushed_before_what_the_next_utterance_brings() -> None:
     recogniser = ScriptedRecogniser("I was", "I was told to wait.", "So I waited.", "Hello?")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await recogniser.called()
         await bench.give(*audio(24.0), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2), SpeechResumedFrame())
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
-        recogniser.free.set()
         await settled(bench)
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
         told = texts(bench.take(TranscriptionFrame))
         assert told == [("I was told to wait.", False), ("So I waited.", False), ("Hello?", True)]
 
 
+@on_virtual_time(RECOGNITION)
 async def test_an_utterance_that_is_long_enough_to_be_cut_is_not_cut_in_a_pause() -> None:
     recogniser = ScriptedRecogniser("I was", "I was told to wait.")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await recogniser.called()
         await bench.give(*audio(23.3), SpeechPausedFrame(silence=0.064))
-        recogniser.free.set()
         await settled(bench)
         await bench.give(*audio(0.2), VADUserStoppedSpeakingFrame(stop_secs=0.2))
         assert texts(bench.take(TranscriptionFrame)) == [("I was told to wait.", True)]
     assert len(recogniser.heard) == 2
 
 
+@on_virtual_time(RECOGNITION)
 async def test_an_interim_transcript_does_not_stand_for_the_whole_utterance() -> None:
     recogniser = ScriptedRecogniser("I would", "I would like tea.")
-    recogniser.free.clear()
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.5))
         await recogniser.called()
         await bench.give(*audio(0.4), VADUserStoppedSpeakingFrame(stop_secs=0.2))
-        recogniser.free.set()
         await settled(bench)
         assert texts(bench.take(TranscriptionFrame)) == [("I would like tea.", True)]
 
 
+@on_virtual_time(RECOGNITION)
 async def test_hanging_up_while_a_part_waits_to_be_transcribed_ends_the_work() -> None:
     recogniser = ScriptedRecogniser("I was")
-    recogniser.free.clear()
     service = EmbeddedSTTService(recogniser)
     async with on_the_bench(service) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await recogniser.called()
         await bench.give(*audio(24.0))
-    recogniser.free.set()
     assert service._job is None
     assert bench.take(TranscriptionFrame) == []
