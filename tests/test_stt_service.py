@@ -122,6 +122,7 @@ async def test_a_transcript_that_is_still_under_way_at_the_end_is_waited_for_not
     recogniser = ScriptedRecogniser("Hello.")
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
+        await recogniser.called()
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
         assert bench.take(TranscriptionFrame) == []
         await settled(bench)
@@ -134,6 +135,7 @@ async def test_words_are_not_lost_when_the_caller_goes_on_before_they_are_transc
     recogniser = ScriptedRecogniser("My name is Ann", "and I need help.")
     async with on_the_bench(EmbeddedSTTService(recogniser)) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.4), SpeechPausedFrame(silence=0.064))
+        await recogniser.called()
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2), SpeechResumedFrame())
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.3), SpeechPausedFrame(silence=0.064))
         await bench.give(VADUserStoppedSpeakingFrame(stop_secs=0.2))
@@ -236,11 +238,12 @@ async def test_an_interim_transcript_does_not_stand_for_the_whole_utterance() ->
 
 @on_virtual_time(RECOGNITION)
 async def test_hanging_up_while_a_part_waits_to_be_transcribed_ends_the_work() -> None:
-    recogniser = ScriptedRecogniser("I was")
+    recogniser = ScriptedRecogniser("I was", "I was told to wait.")
     service = EmbeddedSTTService(recogniser)
     async with on_the_bench(service) as bench:
         await bench.give(VADUserStartedSpeakingFrame(start_secs=0.1), *audio(0.6))
         await recogniser.called()
         await bench.give(*audio(24.0))
-    assert service._job is None
+    await asyncio.sleep(60)
+    assert recogniser.lines == ["I was told to wait."]
     assert bench.take(TranscriptionFrame) == []
