@@ -148,7 +148,11 @@ def deepgram(*, model: str = DEEPGRAM_MODEL, base_url: str | None = None) -> Ser
     """Deepgram's live websocket, in English; the pipeline's VAD says when to finalize."""
 
     def load(progress: Progress) -> None:
+        import httpx
         import pipecat.services.deepgram.stt  # noqa: F401
+
+        # Most of the library is imported when a client is made, as Deepgram's does.
+        httpx.AsyncClient()
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.deepgram.stt import DeepgramSTTService
