@@ -16,7 +16,7 @@ from rich.text import Text
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
 from pipelines.lab.caller import OUTPUT_RATE, Turn, calling
-from pipelines.lab.latency import Part
+from pipelines.lab.latency import Part, TurnMarks
 from pipelines.personas import Persona
 from pipelines.stacks import Stack
 
@@ -60,13 +60,11 @@ async def hold(
 
 def as_json(path: Path, turn: Turn) -> dict[str, Any]:
     """One turn for programs: words, milliseconds, what went wrong."""
-    total = turn.marks.total_ms
     return {
         "file": str(path),
         "transcript": turn.transcript,
         "answer": turn.answer,
-        "latency_ms": None if total is None else round(total, 1),
-        "parts_ms": {part.name: round(part.ms, 1) for part in turn.marks.parts()},
+        **turn.marks.as_json(),
         "ended_early": turn.ended_early,
         "errors": turn.errors,
     }
@@ -79,8 +77,21 @@ def bar(parts: Sequence[Part], width: int) -> Text:
     for part, colour in zip(parts, COLOURS, strict=False):
         line.append("█" * round(width * part.ms / total), style=colour)
         if part.ms >= 1:
-            legend.append(f"{'  ' if legend else ''}■ ", style=colour).append(f"{part.name} {part.ms:.0f}")
+            legend.append(f"{'  ' if legend else ''}■ ", style=colour).append(f"{part} {part.ms:.0f}")
     return Text("\n").join([line, legend])
+
+
+def timing(marks: TurnMarks, of: str, width: int) -> list[RenderableType]:
+    """Where a turn's time went: the whole, its parts, and what belongs to none of them. Nothing if none was heard.
+
+    Args:
+        marks: The turn's.
+        of: What the whole is called.
+        width: Characters.
+    """
+    total = marks.total_ms
+    rows: list[RenderableType] = [] if total is None else [Text(f"{total:.0f} ms {of}"), bar(marks.parts(), width)]
+    return rows + [Text(line, style="dim") for line in marks.asides()]
 
 
 def render(path: Path, turn: Turn, console: Console) -> RenderableType:
@@ -91,8 +102,5 @@ def render(path: Path, turn: Turn, console: Console) -> RenderableType:
     for error in turn.errors:
         table.add_row(Text("error", style="red"), error)
     rows: list[RenderableType] = [Text(str(path), style="bold"), table]
-    total = turn.marks.total_ms
-    if total is not None:
-        rows.append(Text(f"\n{total:.0f} ms from the end of speech to the first sound of the answer"))
-        rows.append(bar(turn.marks.parts(), min(console.width, 80)))
-    return Group(*rows, Text())
+    whole = "from the end of speech to the first sound of the answer"
+    return Group(*rows, Text(), *timing(turn.marks, whole, min(console.width, 80)), Text())

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.app.reply import bar
+from pipelines.app.reply import timing
 from pipelines.lab.trace import Event, Trace, TracedTurn, TraceError, TraceObserver, page, redact
 
 Observers = Callable[[], list[BaseObserver]]
@@ -73,7 +73,6 @@ def as_json(trace: Trace) -> dict[str, Any]:
 
 
 def _turn(turn: TracedTurn) -> dict[str, Any]:
-    total = turn.marks.total_ms
     return {
         "number": turn.number,
         "begin": round(turn.begin, 3),
@@ -81,10 +80,7 @@ def _turn(turn: TracedTurn) -> dict[str, Any]:
         "planned": turn.planned,
         "answer": turn.answer,
         "interrupts": turn.interrupts,
-        "latency_ms": None if total is None else round(total, 1),
-        "parts_ms": {part.name: round(part.ms, 1) for part in turn.marks.parts()},
-        "saved_ms": round(turn.marks.saved_ms, 1),
-        "withdrawn": turn.marks.withdrawn,
+        **turn.marks.as_json(),
         "errors": turn.errors,
     }
 
@@ -102,9 +98,7 @@ def render(trace: Trace, console: Console) -> RenderableType:
             said.add_row(Text("error", style="red"), error)
         head = f"turn {turn.number} at {turn.begin:.1f} s{', interrupts the agent' if turn.interrupts else ''}"
         rows += [Text(f"\n{head}", style="bold"), said]
-        total = turn.marks.total_ms
-        if total is not None:
-            rows += [Text(f"{total:.0f} ms to the first sound"), bar(turn.marks.parts(), min(console.width, 80))]
+        rows += timing(turn.marks, "to the first sound", min(console.width, 80))
     return Group(*rows)
 
 

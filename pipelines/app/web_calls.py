@@ -248,7 +248,7 @@ async def converse(runner: WorkerRunner, transport: BaseTransport, worker: Pipel
             await worker.queue_frame(TTSSpeakFrame(greeting))
 
     async def tell_latency(turn: int, marks: TurnMarks) -> None:
-        parts = [{"name": part.name, "ms": round(part.ms)} for part in marks.parts()]
+        parts = [{"name": part.name, "ms": round(part.ms), "by": part.by} for part in marks.parts()]
         message = {"type": "latency", "turn": turn, "total_ms": round(marks.total_ms or 0), "parts": parts}
         await worker.queue_frame(RTVIServerMessageFrame(data=message))
 

@@ -163,12 +163,13 @@ export class Transcript {
     const bar = make("span", "bar");
     bar.setAttribute("aria-hidden", "true");
     const list = make("ul");
-    parts.forEach(({ name, ms }, n) => {
+    parts.forEach(({ name, ms, by }, n) => {
       const segment = make("span", `part part-${n % 8}`);
       segment.style.flexGrow = Math.max(ms, 0);
       bar.append(segment);
       const item = make("li");
       item.append(make("span", `swatch part-${n % 8}`), `${name} `, make("b", "", `${Math.round(ms)} ms`));
+      item.title = by ?? "";
       list.append(item);
     });
     summary.append(make("span", "total", `answered after ${(total / 1000).toFixed(2)} s`), bar);

@@ -149,9 +149,10 @@ def _turn(turn: TracedTurn, stages: list[str]) -> dict[str, Any]:
         "interrupts": turn.interrupts,
         "errors": turn.errors,
         "speech_end": None if turn.marks.speech_end is None else round(turn.marks.speech_end, 3),
-        "heard": None if total is None else round(turn.marks.at["heard"], 3),
+        "heard": None if turn.marks.heard is None else round(turn.marks.heard, 3),
         "total": None if total is None else round(total),
-        "parts": [{"name": part.name, "ms": round(part.ms, 1)} for part in turn.marks.parts()],
+        "parts": [{"name": part.name, "ms": round(part.ms, 1), "by": part.by} for part in turn.marks.parts()],
+        "asides": turn.marks.asides(),
         "bars": _bars(turn.events, stages),
     }
 

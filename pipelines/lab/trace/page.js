@@ -317,11 +317,13 @@ for (const turn of trace.turns) {
       bar.append(piece);
       if (part.ms >= 1) {
         const name = make("li", `hue-${n % 8}`, "", make("i"), `${part.name} `, make("b", "", String(Math.round(part.ms))));
+        if (part.by) name.append(" ", make("small", "", part.by));
         legend.append(name);
       }
     });
     item.append(bar, legend);
   }
+  for (const aside of turn.asides) item.append(make("p", "aside", aside));
   $("turns").append(item);
 }
 if (!trace.turns.length) $("turns").append(make("li", "", "Nobody said anything."));

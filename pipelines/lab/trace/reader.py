@@ -14,16 +14,23 @@ import numpy as np
 from pipecat.frames.frames import (
     AggregatedTextFrame,
     BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    EagerEndOfTurnCancelFrame,
     Frame,
     InterruptionFrame,
+    LLMContextFrame,
     LLMTextFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
+    TTSStartedFrame,
+    TTSTextFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pydantic import ValidationError
 from soundfile import LibsndfileError
 
@@ -34,6 +41,16 @@ from pipelines.lab.trace.files import Payloads
 from pipelines.lab.trace.meta import FORMAT, INPUT_RATE, OUTPUT_RATE, Meta
 from processors.pcm import Samples
 
+
+def _context(event: Event) -> str | None:
+    context = (event.payload or {}).get("context")
+    return None if context is None else str(context)
+
+
+def _asked(event: Event) -> LLMContextFrame:
+    return LLMContextFrame(LLMContext(), speculation=bool((event.payload or {}).get("speculation")))
+
+
 MARKED: dict[str, Callable[[Event], Frame]] = {
     "UserStartedSpeakingFrame": lambda event: UserStartedSpeakingFrame(),
     "VADUserStartedSpeakingFrame": lambda event: VADUserStartedSpeakingFrame(),
@@ -43,11 +60,16 @@ MARKED: dict[str, Callable[[Event], Frame]] = {
     "TranscriptionFrame": lambda event: TranscriptionFrame(event.text, "", ""),
     "UserStoppedSpeakingFrame": lambda event: UserStoppedSpeakingFrame(),
     "InterruptionFrame": lambda event: InterruptionFrame(),
+    "LLMContextFrame": _asked,
+    "EagerEndOfTurnCancelFrame": lambda event: EagerEndOfTurnCancelFrame(),
     "LLMTextFrame": lambda event: LLMTextFrame(event.text),
     "AggregatedTextFrame": lambda event: AggregatedTextFrame(event.text, "sentence"),
-    "TTSTextFrame": lambda event: AggregatedTextFrame(event.text, "word"),
-    "TTSAudioRawFrame": lambda event: TTSAudioRawFrame(b"", OUTPUT_RATE, 1),
+    "TTSSpeakFrame": lambda event: TTSSpeakFrame(event.text),
+    "TTSStartedFrame": lambda event: TTSStartedFrame(context_id=_context(event)),
+    "TTSTextFrame": lambda event: TTSTextFrame(event.text, "word", context_id=_context(event)),
+    "TTSAudioRawFrame": lambda event: TTSAudioRawFrame(b"", OUTPUT_RATE, 1, context_id=_context(event)),
     "BotStartedSpeakingFrame": lambda event: BotStartedSpeakingFrame(),
+    "BotStoppedSpeakingFrame": lambda event: BotStoppedSpeakingFrame(),
 }
 """What `pipelines.lab.latency` marks, made again from what was written of it."""
 
@@ -267,7 +289,7 @@ class Trace:
 
     def _marks(self) -> dict[int, TurnMarks]:
         """Marks by the number of their turn, as `LatencyObserver` makes them."""
-        observer, number = LatencyObserver(), 0
+        observer, number = LatencyObserver(stages={stage.name: stage.service for stage in self.meta.stages}), 0
         found: dict[int, TurnMarks] = {}
         for event in self.events:
             if event.way != "out" or event.up or event.kind not in MARKED:
