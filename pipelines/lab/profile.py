@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
@@ -122,17 +122,35 @@ class Total(Record):
     source: str
 
 
+class Sold(Record):
+    """What the services are sold as.
+
+    Args:
+        services: Names in the price table (`prices.yaml`), by role.
+        source: Who says that they are those.
+        claim: The model in `seed_cost.yaml` whose costs stand beside, if any does.
+    """
+
+    services: dict[Literal["llm", "stt", "tts"], str] = Field(min_length=1)
+    source: str = Field(min_length=1)
+    claim: str = ""
+
+
 class Profile(Record):
     """Latency of every service of one stack.
 
     Args:
         name: As in `profile(NAME)`.
         summary: One line.
+        architectures: Names of those that it describes.
+        sold: What its services are sold as; without it, what a conversation costs is not known.
         totals: What sources claim for the whole.
     """
 
     name: str
     summary: str
+    architectures: tuple[str, ...] = ()
+    sold: Sold | None = None
     vad: ProfileVAD
     turn: ProfileTurn
     stt: ProfileSTT

@@ -1,0 +1,84 @@
+"""`antiphon compare`: one conversation through every architecture, in the terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, page
+
+MARKS = {Kind.PROFILE: "p", Kind.MEASURED: "m", Kind.DEFINITION: "d"}
+STYLES = {Kind.PROFILE: "cyan", Kind.MEASURED: "bold green"}
+LEGEND = "p: from a profile's figures   m: measured   d: read off the definition"
+
+
+class PageError(ValueError):
+    """A page that cannot be written. One line."""
+
+    mendable = True
+
+
+def as_json(comparison: Comparison, claimed: Sequence[Claim]) -> dict[str, Any]:
+    """Everything, for programs."""
+    return {**comparison.as_json(), "claims": [claim.as_json() for claim in claimed]}
+
+
+def write_page(comparison: Comparison, claimed: Sequence[Claim], file: Path) -> None:
+    """Write the report.
+
+    Raises:
+        PageError: If it cannot be written there.
+    """
+    try:
+        file.write_text(page(comparison, claimed), encoding="utf-8")
+    except OSError as error:
+        raise PageError(f"{file}: cannot be written ({error.strerror}): choose another file") from None
+
+
+def render(comparison: Comparison, claimed: Sequence[Claim]) -> RenderableType:
+    """The table, and what articles claim, for people. What each figure rests on is in the JSON and on the page."""
+    return Group(_table(comparison), "", _claims(claimed))
+
+
+def _table(comparison: Comparison) -> Table:
+    """A column for each that ran, and a line for each that could not."""
+    shown = Table(title=f"One conversation: {comparison.conversation.name}", caption_justify="left")
+    shown.add_column("")
+    for row in comparison.ran:
+        shown.add_column(f"{row.architecture}\n{row.stack}", justify="right")
+    for group, columns in groupby(COLUMNS, lambda column: column.group):
+        shown.add_section()
+        shown.add_row(Text(group, style="bold"))
+        for column in columns:
+            title = f"  {column.title}{', $/min' if column.unit == '$/min' else ''}"
+            shown.add_row(title, *(_cell(row.cells[column.name], column) for row in comparison.ran))
+    refused = (
+        f"{row.name} could not run: {row.reason.removeprefix(f'{row.architecture}: ')}" for row in comparison.refused
+    )
+    shown.caption = Text("\n".join((LEGEND, *refused)))
+    return shown
+
+
+def _cell(cell: Cell, column: Column) -> Text:
+    if cell.value is None:
+        return Text(str(cell.kind), style="dim")
+    return Text.assemble((cell.text(column), STYLES.get(cell.kind, "")), (f" {MARKS[cell.kind]}", "dim"))
+
+
+def _claims(claimed: Sequence[Claim]) -> Table:
+    shown = Table(title="What articles claim")
+    for column in ("", "of", "claimed", "here", "", "who says so"):
+        shown.add_column(column, justify="right" if column in ("claimed", "here") else "left")
+    before = ""
+    for claim in claimed:
+        name = "" if claim.row.name == before else claim.row.name
+        before = claim.row.name
+        title = "median latency" if claim.column.unit == "ms" else f"a minute of a {claim.column.title}"
+        shown.add_row(name, title, claim.text, _cell(claim.ours, claim.column), claim.verdict, claim.source)
+    return shown

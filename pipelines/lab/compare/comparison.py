@@ -1,0 +1,397 @@
+"""The same conversation through every architecture, as rows of cells. Each cell says what kind of figure it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pipelines import personas
+from pipelines.architectures import ARCHITECTURES
+from pipelines.assemble import check
+from pipelines.definition import Architecture, DefinitionError, Port
+from pipelines.lab import prices as price_table
+from pipelines.lab import profile as profiles_that_ship
+from pipelines.lab import virtual
+from pipelines.lab.compare.conversation import PARCEL
+from pipelines.lab.compare.run import Run, of_recording
+from pipelines.lab.cost import CostLedger, CostObserver
+from pipelines.lab.holding import hold
+from pipelines.lab.latency import MARKS
+from pipelines.lab.prices import Cost, Prices
+from pipelines.lab.profile import Profile
+from pipelines.lab.projection import MINUTES, Role, project
+from pipelines.lab.script import Conversation, ScriptError
+from pipelines.personas import Persona
+from pipelines.stacks.profile import profile_stack
+
+PERSONA = "ferni"
+
+PLANNED = {
+    "half_cascade": "Understands the voice itself, answers in words, reads them out.",
+    "hybrid": "Recogniser and language model in one, answers in words, reads them out.",
+    "sequential_fused": "One model from voice to voice, turn by turn.",
+    "duplex_fused": "One model from voice to voice that listens while it speaks.",
+}
+"""Architectures that articles write about and that have no definition yet, each with a line."""
+
+INSPECTED = (Port.TRANSCRIPT, Port.CONTEXT, Port.TEXT, Port.CLEARED_TEXT)
+"""What a person can read of a conversation while it goes on."""
+
+
+class Kind(StrEnum):
+    """What a figure is."""
+
+    PROFILE = "profile"
+    MEASURED = "measured"
+    DEFINITION = "definition"
+    NOT_YET = "not yet"
+    CANNOT_RUN = "cannot run"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One thing that is compared.
+
+    Args:
+        name: As in JSON.
+        title: For people.
+        group: Under which it stands.
+        unit: ms, %, $/min, or nothing.
+        means: A line that says what exactly it is.
+    """
+
+    name: str
+    title: str
+    group: str
+    unit: str
+    means: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure.
+
+    Args:
+        kind: Whether it was measured, follows from a profile or from the definition, or why there is none.
+        source: What it rests on, or the reason why there is none.
+        value: A number in the column's unit, or words; None if there is none.
+        rough: Whether something that it should count has no price.
+    """
+
+    kind: Kind
+    source: str
+    value: float | str | None = None
+    rough: bool = False
+
+    def text(self, column: Column) -> str:
+        """As people read it, without its kind; the kind where there is no figure."""
+        if self.value is None:
+            return str(self.kind)
+        if isinstance(self.value, str):
+            return self.value
+        if column.unit == "ms":
+            return f"{self.value:,.0f} ms"
+        if column.unit == "%":
+            return f"{self.value:.0f} %"
+        return str(Cost(self.value, frozenset({"something"} if self.rough else ())))
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything."""
+        return {"value": self.value, "kind": str(self.kind), "source": self.source, "lower_bound": self.rough}
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "_")
+
+
+LATENCY = "from the end of speech to the first sound of the answer"
+COST = "cost a minute"
+LATER = "what later work will fill in"
+
+PARTS = {name: f"part_{_slug(name)}" for name in MARKS.values()}
+"""The column of each part of a turn's latency."""
+
+COLUMNS = (
+    Column("latency_p50", "median", LATENCY, "ms", "of all turns; the quicker of two in the middle"),
+    Column("latency_worst", "worst", LATENCY, "ms", "of all turns"),
+    *(
+        Column(column, f"… {name}", LATENCY, "ms", "of the turn of median latency: its parts sum to it")
+        for name, column in PARTS.items()
+    ),
+    Column(
+        "answered", "turns answered", "the conversation", "", "of those in the script, by an answer that was heard"
+    ),
+    Column(
+        "interruption", "silent after", "the conversation", "ms",
+        "from the caller's first sound into an answer until the agent is silent; the longest",
+    ),
+    Column(
+        "heard_truth", "remembers what was heard", "the conversation", "%",
+        "answers cut off of which the context holds exactly the words that had begun to sound",
+    ),
+    *(
+        Column(
+            f"cost_{minutes:.0f}{suffix}",
+            f"call of {minutes:.0f} min{', cached' if suffix else ''}",
+            COST,
+            "$/min",
+            "at this conversation's pace, "
+            + ("with every prompt read from the vendor's cache" if suffix else "with every prompt read anew"),
+        )
+        for minutes in MINUTES
+        for suffix in ("", "_cached")
+    ),
+    Column("inspect", "can be read while it goes on", "openness", "", "texts that stages hand on, by the definition"),
+    Column("guard_leak", "forbidden words that are heard", LATER, "%", "answers with words that the policy forbids"),
+    Column("paralinguistics", "how it was said, kept", LATER, "%", "turns whose tone reaches the answer"),
+)  # fmt: skip
+"""What is compared, in order."""
+
+UNFILLED = {
+    "guard_leak": "needs the output guard, which has yet to be built",
+    "paralinguistics": "needs the stage HEARING, which has yet to be built",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One architecture with one stack.
+
+    Args:
+        architecture: Its name.
+        summary: A line about it.
+        stack: The profile's name, or what was measured; empty if nothing describes it.
+        kind: `PROFILE`, `MEASURED` or `CANNOT_RUN`.
+        reason: Why it could not run, in one line.
+        run: What was held, if it ran.
+        cells: By the names of `COLUMNS`, all of them.
+        services: What the cost is of, by role.
+        date: When it was measured.
+    """
+
+    architecture: str
+    summary: str
+    stack: str
+    kind: Kind
+    cells: Mapping[str, Cell]
+    reason: str = ""
+    run: Run | None = None
+    services: Mapping[Role, str] = field(default_factory=dict)
+    date: str = ""
+
+    @property
+    def name(self) -> str:
+        """Architecture and stack."""
+        return f"{self.architecture} · {self.stack}" if self.stack else self.architecture
+
+    def as_json(self) -> dict[str, Any]:
+        """All cells, and every turn."""
+        return {
+            "architecture": self.architecture,
+            "summary": self.summary,
+            "stack": self.stack,
+            "kind": str(self.kind),
+            "reason": self.reason or None,
+            "services": dict(self.services),
+            "date": self.date or None,
+            "seconds": None if self.run is None else round(self.run.seconds, 2),
+            "cells": {name: cell.as_json() for name, cell in self.cells.items()},
+            "turns": [] if self.run is None else list(_turns(self.run)),
+        }
+
+
+def _turns(run: Run) -> Iterator[dict[str, Any]]:
+    for answer in run.answers:
+        yield {
+            "asked": answer.asked,
+            "understood": answer.understood,
+            "remembered": answer.remembered,
+            "latency_ms": _ms(answer.latency_ms),
+            "parts_ms": {part.name: _ms(part.ms) for part in answer.parts},
+            "interrupted": answer.heard is not None,
+            "heard": answer.heard,
+            "silent_ms": _ms(answer.silent_ms),
+        }
+
+
+def _ms(ms: float | None) -> float | None:
+    """To a tenth, and never a negative nothing."""
+    return None if ms is None else round(ms, 1) + 0.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One conversation through several architectures."""
+
+    conversation: Conversation
+    rows: tuple[Row, ...]
+
+    @property
+    def ran(self) -> tuple[Row, ...]:
+        """Those that could run."""
+        return tuple(row for row in self.rows if row.run is not None)
+
+    @property
+    def refused(self) -> tuple[Row, ...]:
+        """Those that could not."""
+        return tuple(row for row in self.rows if row.run is None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but claims, for programs."""
+        return {
+            "conversation": self.conversation.name,
+            "exchanges": len(self.conversation.exchanges),
+            "columns": [
+                {"name": c.name, "title": c.title, "group": c.group, "unit": c.unit or None, "means": c.means}
+                for c in COLUMNS
+            ],
+            "rows": [row.as_json() for row in self.rows],
+        }
+
+
+def compare(
+    architectures: Sequence[Architecture] | None = None,
+    profiles: Sequence[Profile] | None = None,
+    conversation: Conversation = PARCEL,
+    *,
+    persona: Persona | None = None,
+    prices: Prices | None = None,
+) -> Comparison:
+    """Hold a conversation through every architecture with every profile that describes it, on virtual time.
+
+    Args:
+        architectures: Those that ship, and those that are planned, if none are given.
+        profiles: Those that ship if none are given. One that names no architectures describes any.
+        conversation: What is held.
+        persona: Who answers; `ferni` if none is given.
+        prices: The table that ships if none is given.
+    """
+    if profiles is None:
+        profiles = [profiles_that_ship.load(name) for name in profiles_that_ship.names()]
+    known = ARCHITECTURES if architectures is None else architectures
+    who, table = persona or personas.load(PERSONA), prices or price_table.load()
+    rows = [row for each in known for row in _rows(each, profiles, conversation, who, table)]
+    if architectures is None:
+        rows += _planned({each.name for each in known}, profiles)
+    return Comparison(conversation, tuple(rows))
+
+
+def describing(name: str, profiles: Sequence[Profile]) -> list[Profile]:
+    """The profiles that describe an architecture."""
+    return [each for each in profiles if not each.architectures or name in each.architectures]
+
+
+def _planned(known: set[str], profiles: Sequence[Profile]) -> Iterator[Row]:
+    for name, summary in PLANNED.items():
+        if name not in known:
+            stacks = [each.name for each in describing(name, profiles) if each.architectures] or [""]
+            yield from (refused(name, summary, stack, "no definition of it exists yet") for stack in stacks)
+
+
+def _rows(
+    architecture: Architecture,
+    profiles: Sequence[Profile],
+    conversation: Conversation,
+    persona: Persona,
+    prices: Prices,
+) -> Iterator[Row]:
+    suiting = describing(architecture.name, profiles)
+    if not suiting:
+        yield refused(
+            architecture.name,
+            architecture.summary,
+            "",
+            "no profile describes it: name it in a profile's architectures",
+            architecture,
+        )
+    for each in suiting:
+        try:
+            yield _held(architecture, each, conversation, persona, prices)
+        except (DefinitionError, ScriptError) as error:
+            yield refused(architecture.name, architecture.summary, each.name, str(error), architecture)
+
+
+def _held(
+    architecture: Architecture, profile: Profile, conversation: Conversation, persona: Persona, prices: Prices
+) -> Row:
+    check(architecture, profile_stack(profile, conversation)[0])
+    ledger = CostLedger(prices)
+    observer = CostObserver(ledger)
+    recording = virtual.run(hold(conversation, architecture, profile, persona=persona, observers=[observer]))
+    recording.check()
+    run = of_recording(recording, ledger, profile, persona)
+    services: dict[Role, str] = dict(profile.sold.services) if profile.sold else {}
+    source = f"profile {profile.name}: {profile.summary}"
+    cells = {
+        **figures(run, Kind.PROFILE, source),
+        **_costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
+        **by_definition(architecture),
+    }
+    return Row(architecture.name, architecture.summary, profile.name, Kind.PROFILE, cells, run=run, services=services)
+
+
+def _sold_as(profile: Profile) -> str:
+    if profile.sold is None:
+        return f"profile {profile.name} says of no service what it is sold as: give it sold:"
+    return f"the price table, for {', '.join(profile.sold.services.values())}; {profile.sold.source}"
+
+
+def refused(name: str, summary: str, stack: str, reason: str, architecture: Architecture | None = None) -> Row:
+    """A row that could not run. What a definition alone tells is told."""
+    cells = {column.name: Cell(Kind.CANNOT_RUN, reason) for column in COLUMNS}
+    if architecture is not None:
+        cells |= by_definition(architecture)
+    return Row(name, summary, stack, Kind.CANNOT_RUN, cells, reason=reason)
+
+
+def figures(run: Run, kind: Kind, source: str) -> dict[str, Cell]:
+    """The cells that a conversation itself tells.
+
+    Args:
+        run: What was held.
+        kind: `PROFILE` or `MEASURED`.
+        source: What the figures rest on.
+    """
+
+    def cell(value: float | str | None, missing: str) -> Cell:
+        return Cell(kind, source, value) if value is not None else Cell(Kind.CANNOT_RUN, missing)
+
+    nothing, uncut = "no turn was answered", "no answer was cut off"
+    median, cut = run.median, run.interrupted
+    parts = {part.name: part.ms for part in median.parts} if median else {}
+    reactions = [answer.silent_ms for answer in cut if answer.silent_ms is not None]
+    true = sum(bool(answer.remembered_truly) for answer in cut)
+    return {
+        "latency_p50": cell(_ms(median.latency_ms) if median else None, nothing),
+        "latency_worst": cell(_ms(run.worst_ms), nothing),
+        **{column: cell(_ms(parts.get(name)), nothing) for name, column in PARTS.items()},
+        "answered": cell(f"{len(run.answered)} of {len(run.answers)}", nothing),
+        "interruption": cell(_ms(max(reactions, default=None)), uncut),
+        "heard_truth": cell(round(100 * true / len(cut), 1) if cut else None, uncut),
+        **{name: Cell(Kind.NOT_YET, reason) for name, reason in UNFILLED.items()},
+    }
+
+
+def _costs(run: Run, services: Mapping[Role, str], prices: Prices, kind: Kind, source: str) -> dict[str, Cell]:
+    cells = {}
+    for minutes in MINUTES:
+        for suffix, cached in (("", False), ("_cached", True)):
+            name = f"cost_{minutes:.0f}{suffix}"
+            if services:
+                cost = project(run.shape, services, minutes, cached=cached, prices=prices)
+                value = float(f"{cost.usd / minutes:.4g}")
+                cells[name] = Cell(kind, source, value, rough=bool(cost.missing))
+            else:
+                cells[name] = Cell(Kind.NOT_YET, source)
+    return cells
+
+
+def by_definition(architecture: Architecture) -> dict[str, Cell]:
+    """The cells that follow from a definition's ports."""
+    givers = {port: [stage.name for stage in architecture.stages if stage.gives is port] for port in INSPECTED}
+    found = {port: names for port, names in givers.items() if names}
+    who = "; ".join(f"{port} of {', '.join(names)}" for port, names in found.items())
+    value = ", ".join(found) or "nothing"
+    return {"inspect": Cell(Kind.DEFINITION, who or "no stage gives text", value)}
