@@ -248,6 +248,28 @@ def cost(json: Json = False) -> None:
         )
 
 
+@app.command()
+def compare(
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report to this file, as one page.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold one conversation through every architecture, and put the figures side by side."""
+    from pipelines.app import compare as comparing
+    from pipelines.lab import compare as lab
+
+    with reported():
+        with err.status("holding the conversation"):
+            comparison = lab.compare()
+            claimed = lab.claims(comparison)
+        if html is not None:
+            comparing.write_page(comparison, claimed, html)
+        _print(json, lambda: comparing.as_json(comparison, claimed), lambda: comparing.render(comparison, claimed))
+    if html is not None and not json:
+        out.print(str(html), soft_wrap=True, highlight=False)
+
+
 TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="The folder of one conversation.")]
 
 

@@ -58,9 +58,7 @@ def _table(comparison: Comparison) -> Table:
         for column in columns:
             title = f"  {column.title}{', $/min' if column.unit == '$/min' else ''}"
             shown.add_row(title, *(_cell(row.cells[column.name], column) for row in comparison.ran))
-    refused = (
-        f"{row.name} could not run: {row.reason.removeprefix(f'{row.architecture}: ')}" for row in comparison.refused
-    )
+    refused = (f"{row.name} could not run: {row.reason}" for row in comparison.refused)
     shown.caption = Text("\n".join((LEGEND, *refused)))
     return shown
 

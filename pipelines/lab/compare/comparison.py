@@ -23,6 +23,7 @@ from pipelines.lab.prices import Cost, Prices
 from pipelines.lab.profile import Profile
 from pipelines.lab.projection import MINUTES, Role, project
 from pipelines.lab.script import Conversation, ScriptError
+from pipelines.lab.scripted import CHARACTERS_PER_TOKEN
 from pipelines.personas import Persona
 from pipelines.stacks.profile import profile_stack
 
@@ -310,7 +311,8 @@ def _rows(
         try:
             yield _held(architecture, each, conversation, persona, prices)
         except (DefinitionError, ScriptError) as error:
-            yield refused(architecture.name, architecture.summary, each.name, str(error), architecture)
+            reason = str(error).removeprefix(f"{architecture.name}: ")
+            yield refused(architecture.name, architecture.summary, each.name, reason, architecture)
 
 
 def _held(
@@ -335,7 +337,11 @@ def _held(
 def _sold_as(profile: Profile) -> str:
     if profile.sold is None:
         return f"profile {profile.name} says of no service what it is sold as: give it sold:"
-    return f"the price table, for {', '.join(profile.sold.services.values())}; {profile.sold.source}"
+    return (
+        f"the price table, for {', '.join(profile.sold.services.values())}: {profile.sold.source}. "
+        f"Tokens are estimated, {CHARACTERS_PER_TOKEN} characters each; every prompt begins with the persona's "
+        f"instructions; the recogniser listens all the time"
+    )
 
 
 def refused(name: str, summary: str, stack: str, reason: str, architecture: Architecture | None = None) -> Row:

@@ -17,7 +17,7 @@ from pipelines.lab.prices import Prices
 from pipelines.lab.projection import project
 
 WIDTH = 960
-LEFT, RIGHT = 210, 24
+LEFT, RIGHT = 210, 32
 BAR, GAP = 18, 8
 HEAD = 34
 """Height of a row's name, in pixels, as all lengths here."""
