@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from pipecat.frames.frames import (
     Frame,
+    InputAudioRawFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    VADUserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
@@ -35,6 +37,7 @@ from processors.embedded.tts import EmbeddedTTSService
 from processors.pcm import Samples
 from processors.turns.rules import TurnRules
 from processors.turns.strategy import turn_strategies
+from processors.turns.vad import PauseVAD
 from tests.speech import say
 
 Rule = Callable[[list[dict[str, Any]]], str]
@@ -183,3 +186,29 @@ async def interrupts(caller: Caller) -> None:
     await asyncio.sleep(2.6)
     await caller.say(say("That one, please."))
     await asked
+
+
+class LateVAD(PauseVAD):
+    """A VAD that notices speech late and takes it to have begun only then.
+
+    Args:
+        pieces: How many pieces of audio later, of 20 ms.
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self._pieces = pieces
+        self._left = 0
+
+    async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: Any) -> None:
+        if frame_cls is VADUserStartedSpeakingFrame:
+            self._left = self._pieces
+        else:
+            await super().broadcast_frame(frame_cls, **kwargs)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, InputAudioRawFrame) and self._left:
+            self._left -= 1
+            if not self._left:
+                await super().broadcast_frame(VADUserStartedSpeakingFrame, start_secs=0.0)

@@ -11,9 +11,9 @@ from pipelines.lab.caller import Caller
 from pipelines.lab.replay import Verdict, blame
 from pipelines.lab.replay.blame import holds
 from pipelines.lab.trace import Trace, TraceError
-from pipelines.stacks import Stack
-from tests.jazz import LateWords, OtherWords, asks, interrupts, recorded, right, stack, with_pause, wrong
-from tests.speech import needs
+from pipelines.stacks import Service, Stack
+from tests.jazz import LateVAD, LateWords, OtherWords, asks, interrupts, recorded, right, stack, with_pause, wrong
+from tests.speech import needs, say
 
 SAID = "Please play some jazz."
 
@@ -62,6 +62,16 @@ def test_other_words_than_were_written_are_the_voices_fault(tmp_path: Path) -> N
     assert found.planned == "Here is some smooth jazz for you."
     assert "weather" in found.heard.lower()
     assert found.fault == "TTS"
+
+
+def test_a_beginning_that_was_not_noticed_is_the_fault_of_who_listens_for_speech(tmp_path: Path) -> None:
+    async def begins_with_it(caller: Caller) -> None:
+        await caller.say(say("Jazz is what I would like to hear."))
+
+    of = stack().replace(VAD=Service("late", lambda session: LateVAD(45)))
+    trace = recorded(tmp_path, of, begins_with_it)
+    assert "jazz" not in trace.turns[0].transcript.lower()
+    assert judged(trace, of, "smooth jazz").fault == "VAD"
 
 
 def test_an_answer_before_the_caller_was_done_is_the_fault_of_who_ended_the_turn(tmp_path: Path) -> None:

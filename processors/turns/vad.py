@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import copy
+import time
 from functools import cache
+from typing import Any
 
 from pipecat.audio.vad.silero import SileroOnnxModel, SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADAnalyzer, VADParams, VADState
-from pipecat.frames.frames import Frame, InputAudioRawFrame
+from pipecat.frames.frames import (
+    Frame,
+    InputAudioRawFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
+)
 from pipecat.processors.audio.vad_processor import VADProcessor
 from pipecat.processors.frame_processor import FrameDirection
 
@@ -86,6 +93,12 @@ class PauseVAD(VADProcessor):
         self._analyzer = PauseAnalyzer()
         super().__init__(vad_analyzer=self._analyzer)
         self._watch = PauseWatch()
+
+    async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: Any) -> None:
+        if issubclass(frame_cls, (VADUserStartedSpeakingFrame, VADUserStoppedSpeakingFrame)):
+            # By default they bear the time of a clock that was bound on import and that nobody can replace.
+            kwargs = {"timestamp": time.time(), **kwargs}
+        await super().broadcast_frame(frame_cls, **kwargs)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)

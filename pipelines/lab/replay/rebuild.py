@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,8 +46,12 @@ from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserT
 Payload = dict[str, Any]
 
 BUILDERS: dict[str, Callable[[Payload], Frame]] = {
-    "VADUserStartedSpeakingFrame": lambda p: VADUserStartedSpeakingFrame(start_secs=p["start_secs"]),
-    "VADUserStoppedSpeakingFrame": lambda p: VADUserStoppedSpeakingFrame(stop_secs=p["stop_secs"]),
+    "VADUserStartedSpeakingFrame": lambda p: VADUserStartedSpeakingFrame(
+        start_secs=p["start_secs"], timestamp=time.time()
+    ),
+    "VADUserStoppedSpeakingFrame": lambda p: VADUserStoppedSpeakingFrame(
+        stop_secs=p["stop_secs"], timestamp=time.time()
+    ),
     "STTMetadataFrame": lambda p: STTMetadataFrame(service_name=p["service"], ttfs_p99_latency=p["wait"]),
     "SpeechPausedFrame": lambda p: SpeechPausedFrame(silence=p["silence"]),
     "SpeechResumedFrame": lambda p: SpeechResumedFrame(),
