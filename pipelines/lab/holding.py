@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -206,7 +207,7 @@ class _Line:
             return
         detail = ""
         if isinstance(frame, AudioRawFrame):
-            detail = f"{frame.num_frames} {hashlib.sha256(frame.audio).hexdigest()[:16]}"
+            detail = f"{frame.num_frames} {_digest(bytes(frame.audio))}"
         elif isinstance(frame, TextFrame):
             detail = frame.text
         self.events.append(Event(self.now, processor, type(frame).__name__, detail))
@@ -219,7 +220,7 @@ class _Line:
             self._changed.set()
 
     def _listen(self, pcm: bytes, at: float) -> None:
-        index = first_audible(to_samples(pcm))
+        index = _first_audible(pcm)
         if index is None:
             return
         if self._first_sound is None:
@@ -309,6 +310,17 @@ async def _connected(
     for llm in scripted:
         line.errors += [f"the script has no answer to {asked!r}" for asked in llm.unexpected]
         line.errors += [f"nobody asked for {text!r}" for text in llm.unspoken]
+
+
+# A scripted voice sings one note, whose chunks are soon the same again.
+@functools.lru_cache(maxsize=64)
+def _digest(audio: bytes) -> str:
+    return hashlib.sha256(audio).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def _first_audible(pcm: bytes) -> int | None:
+    return first_audible(to_samples(pcm))
 
 
 def _remember(result: Recording) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass, fields
@@ -254,6 +255,11 @@ class ScriptedTTS(TTSService):
         word = self._profile.word_secs
         await self.start_word_timestamps()
         await self.add_word_timestamps([(each, (before + n) * word) for n, each in enumerate(spoken)], context_id)
-        at = np.arange(round(word * self.sample_rate * len(spoken))) / self.sample_rate
-        tone = (16000 * np.cos(2 * np.pi * NOTE_HERTZ * at)).astype("<i2")
-        yield TTSAudioRawFrame(tone.tobytes(), self.sample_rate, 1, context_id=context_id)
+        sung = _note(round(word * self.sample_rate * len(spoken)), self.sample_rate)
+        yield TTSAudioRawFrame(sung, self.sample_rate, 1, context_id=context_id)
+
+
+@functools.lru_cache(maxsize=64)
+def _note(samples: int, rate: int) -> bytes:
+    at = np.arange(samples) / rate
+    return (16000 * np.cos(2 * np.pi * NOTE_HERTZ * at)).astype("<i2").tobytes()

@@ -41,10 +41,14 @@ class _Selector(selectors.DefaultSelector):
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        at_work = self.loop.at_work
+        if timeout == 0 and not at_work:
+            # Something is left to do in the loop itself. Asking the kernel before each such turn is dear.
+            return []
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready:
             return ready
-        if self.loop.at_work:
+        if at_work:
             begun = _REAL["monotonic"]()
             ready = super().select(timeout if self.loop.measured else None)
             if self.loop.measured:
@@ -216,14 +220,14 @@ def _run(main: Coroutine[Any, Any, Result], costs: Mapping[str, float] | None, m
 @contextmanager
 def _clocks(loop: VirtualLoop) -> Iterator[None]:
     """The clocks of the `time` module follow the loop in this thread."""
-    owner = threading.get_ident()
+    here, owner = threading.get_ident, threading.get_ident()
     starts = {"time": BEGIN_WALL, "monotonic": BEGIN, "perf_counter": BEGIN}
 
     def follow(name: str) -> Callable[[], float]:
         real, start = _REAL[name], starts[name.removesuffix("_ns")]
         if name.endswith("_ns"):
-            return lambda: round((start + loop.elapsed) * 1e9) if threading.get_ident() == owner else real()
-        return lambda: start + loop.elapsed if threading.get_ident() == owner else real()
+            return lambda: round((start + loop._elapsed) * 1e9) if here() == owner else real()
+        return lambda: start + loop._elapsed if here() == owner else real()
 
     try:
         for name in _REAL:
