@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipecat.processors.frame_processor import FrameProcessor
 from typer.testing import CliRunner
 
 from pipelines.app.cli import app
+from pipelines.app.replays import note
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.lab import profile, virtual
 from pipelines.lab.holding import hold
 from pipelines.lab.replay import difference, first_of, replay, services_of
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.lab.trace import Trace, TraceError, TraceObserver
-from pipelines.stacks import Stack
+from pipelines.stacks import Session, Stack
 from pipelines.stacks.profile import profile_stack
 from tests.jazz import asks, recorded, right, stack, wrong
 from tests.speech import needs
@@ -131,6 +134,33 @@ def test_real_ears_and_a_real_voice_give_the_same_words_and_sound(tmp_path: Path
         assert found.same_sound
     changed = difference(trace, replay(trace, tmp_path / "wrong", start="LLM", stack=stack(rule=wrong)))
     assert changed.turns[0].words["planned"][1] == wrong([])
+
+
+def test_a_vendor_takes_part_in_real_time(trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sockets know nothing of a clock that jumps."""
+    monkeypatch.setenv("TUNA_API_KEY", "none")
+    clocks = []
+    of = scripted(booking())
+    voice = of.services["TTS"]
+
+    def build(session: Session) -> FrameProcessor:
+        clocks.append(virtual.running())
+        return voice.build(session)
+
+    short = [event for event in trace.events if event.at < 2.0]
+    cut = Trace.load(trace.folder)
+    cut.__dict__.update(events=tuple(short), duration=0.5)
+    for keys in ((), ("TUNA_API_KEY",)):
+        replay(cut, tmp_path, start="TTS", stack=of.replace(TTS=replace(voice, build=build, keys=keys)))
+    assert clocks == [True, False]
+
+
+def test_a_redacted_trace_says_what_cannot_be_heard_again(tmp_path: Path) -> None:
+    needs("hibari-heart", "moonshine-tiny-en")
+    trace = recorded(tmp_path, stack(), asks)
+    assert note(trace) == ""
+    meta = trace.meta.model_copy(update={"redacted": True})
+    assert "personal data was taken out" in note(Trace(trace.folder, meta))
 
 
 def test_a_stage_or_turn_that_is_none_is_refused_in_a_line(trace: Trace, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def _reply(
 ) -> None:
     from pipelines.app import recording
     from pipelines.app import reply as replying
+    from pipelines.lab import cost as costing
     from pipelines.lab.caller import OUTPUT_RATE
 
     with reported():
@@ -181,7 +182,7 @@ def _reply(
             run(stack.load(chosen, loading.update))
             loading.finish()
         with err.status("") as status:
-            turns, answer = run(
+            held = run(
                 replying.hold(
                     chosen,
                     stack,
@@ -192,18 +193,22 @@ def _reply(
                 )
             )
         if save is not None:
-            recording.save(save, answer, OUTPUT_RATE)
+            recording.save(save, held.answers, OUTPUT_RATE)
     if as_json:
         result = {
             "architecture": chosen.name,
             "stack": stack.name,
-            "turns": [replying.as_json(path, turn) for path, turn in zip(files, turns, strict=True)],
+            "turns": [replying.as_json(*each) for each in zip(files, held.turns, held.costs, strict=True)],
+            "cost": held.ledger.as_json(),
         }
         print(json.dumps(result, indent=2, ensure_ascii=False))  # noqa: T201
     else:
-        for path, turn in zip(files, turns, strict=True):
-            out.print(replying.render(path, turn, out))
-    if not all(turn.answered for turn in turns):
+        for path, turn, spent in zip(files, held.turns, held.costs, strict=True):
+            told = held.ledger.told() if held.ledger.local() else str(spent)
+            out.print(replying.render(path, turn, told, out))
+        if not held.ledger.local():
+            out.print(costing.table(held.ledger))
+    if not all(turn.answered for turn in held.turns):
         raise typer.Exit(1)
 
 
@@ -351,6 +356,7 @@ def replay_command(
         data = {"trace": str(found.folder), "from": start, **changed.as_json()}
         if save is not None:
             data["replay"] = str(again.folder)
+    _note(replays.note(found))
     _print(json, lambda: data, lambda: replays.render(changed, start))
     if save is not None and not json:
         out.print(str(again.folder), soft_wrap=True, highlight=False)
@@ -372,16 +378,23 @@ def blame_command(
     from pipelines.lab.trace import Trace
 
     with reported(), err.status("listening") as status:
+        recorded = Trace.load(folder)
         found = blame(
-            Trace.load(folder),
+            recorded,
             expected,
             turn=turn,
             said=said,
             progress=lambda stage: status.update(f"putting {stage} right"),
         )
+    _note(replays.note(recorded))
     _print(json, found.as_json, lambda: replays.verdict(found))
     if found.fault:
         raise typer.Exit(1)
+
+
+def _note(text: str) -> None:
+    if text:
+        err.print(f"[yellow]note:[/] {text}", highlight=False)
 
 
 @contextmanager

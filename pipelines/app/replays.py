@@ -10,8 +10,16 @@ from rich.text import Text
 
 from pipelines.lab.replay.blame import Verdict
 from pipelines.lab.replay.difference import Difference, TurnDifference
+from pipelines.lab.trace import Trace
 
 NAMES = {"transcript": "caller", "planned": "written", "answer": "heard"}
+
+
+def note(trace: Trace) -> str:
+    """What a replay of a trace cannot know; empty if it can know everything."""
+    if not trace.meta.redacted:
+        return ""
+    return "personal data was taken out of this trace: what is silent or in brackets stays so"
 
 
 def render(difference: Difference, start: str) -> RenderableType:
