@@ -9,7 +9,7 @@ import pytest
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.lab.caller import Caller
 from pipelines.lab.replay import Verdict, blame
-from pipelines.lab.replay.blame import holds
+from pipelines.lab.replay.substitutes import holds
 from pipelines.lab.trace import Trace, TraceError
 from pipelines.stacks import Service, Stack
 from tests.jazz import LateVAD, LateWords, OtherWords, asks, interrupts, recorded, right, stack, with_pause, wrong
