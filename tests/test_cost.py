@@ -295,6 +295,18 @@ def test_a_processor_without_a_model_goes_by_its_class() -> None:
     assert ledger.add(Usage(tts_characters=1), model=None, processor="EmbeddedTTSService#0").cost == Cost(0.0)
 
 
+def test_what_runs_here_is_shown_to_cost_nothing_and_to_be_local() -> None:
+    ledger = CostLedger(TABLE)
+    ledger.start_turn()
+    ledger.add(Usage(text_in=100), model="qwen", processor="EmbeddedLLMService#0")
+    assert (ledger.told(), ledger.told(1), ledger.as_json()["local"]) == ("0 (local)", "0 (local)", True)
+    assert "0 (local)" in shown(cost.table(ledger))
+    ledger.start_turn()
+    ledger.add(Usage(stt_seconds=60), model="nova-3")
+    assert (ledger.told(1), ledger.told(2), ledger.told()) == ("0 (local)", "$0.0048", "$0.0048")
+    assert ledger.as_json()["local"] is False
+
+
 def test_a_call_that_used_nothing_costs_nothing() -> None:
     ledger = observed(UserStartedSpeakingFrame())
     assert ledger.cost() == Cost(0.0)

@@ -211,6 +211,15 @@ def test_an_answer_that_waits_for_a_filler_to_end_is_heard_after_it() -> None:
     assert {part.name: round(part.ms) for part in turn.parts()}["output"] == 500
 
 
+def test_an_answer_that_was_wanted_and_failed_was_not_begun_in_vain() -> None:
+    failed = [*TURN[:4], (1.21, guess()), *TURN[4:6], (1.26, TTSSpeakFrame("Sorry."))]
+    (turn,) = observe(
+        [*failed, *said(1.27, "Sorry.", context="filler"), *[(at + 5, frame) for at, frame in TURN[:3]]]
+    ).turns
+    assert (turn.withdrawn, turn.wasted) == (0, 0.0)
+    assert turn.filler_ms == pytest.approx(290)
+
+
 def test_a_turn_in_which_only_a_filler_was_heard_has_no_answer() -> None:
     timeline = [*TURN[:6], (1.26, TTSSpeakFrame("Sorry.")), *said(1.27, "Sorry.", context="filler")]
     (turn,) = observe(timeline).turns

@@ -24,16 +24,18 @@ CALL = Conversation(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("traces")
-
-    async def recorded() -> Path:
+def recorded(place: Path, how: profile.Profile) -> Path:
+    async def held() -> Path:
         observer = TraceObserver(place)
-        await hold(CALL, BASIC_CASCADE, profile.load("vendor_cascade"), observers=[observer])
+        await hold(CALL, BASIC_CASCADE, how, observers=[observer])
         return observer.folder
 
-    return virtual.run(recorded())
+    return virtual.run(held())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("traces"), profile.load("vendor_cascade"))
 
 
 def says(*arguments: str, status: int = 0) -> str:
@@ -59,9 +61,41 @@ def test_a_conversation_is_shown_turn_by_turn(folder: Path) -> None:
     assert not first["answer"].endswith("tomorrow.")
     assert (first["interrupts"], second["interrupts"]) == (False, True)
     assert sum(second["parts_ms"].values()) == pytest.approx(second["latency_ms"], abs=1)
+    assert second["by"]["transcript"] == "STT Deepgram Nova 3"
+    assert second["by"]["noticing the end of speech"] == "VAD Silero, stop_secs 0.2"
     text = says("show", str(folder))
     assert "Where is my order?" in text
+    assert "transcript (STT Deepgram Nova 3)" in " ".join(text.split())
     assert "interrupts the agent" in text
+
+
+def test_what_has_no_price_is_named_and_what_has_one_is_shown_by_turn_and_in_all(folder: Path, tmp_path: Path) -> None:
+    unpriced = json.loads(says("show", str(folder), "--json"))["cost"]
+    assert unpriced["usd"] is None
+    assert "no price for LLM text_in: add it to prices.yaml" in unpriced["without_price"]
+    vendor = profile.load("vendor_cascade")
+    sold = vendor.model_copy(
+        update={
+            "llm": vendor.llm.model_copy(update={"service": "claude-haiku-5-5"}),
+            "tts": vendor.tts.model_copy(update={"service": "eleven_flash_v2_5"}),
+        }
+    )
+    priced = recorded(tmp_path, sold)
+    cost = json.loads(says("show", str(priced), "--json"))["cost"]
+    assert cost["usd"] > 0
+    assert [turn["turn"] for turn in cost["each"]] == [1, 2]
+    assert sum(turn["usd"] for turn in cost["each"]) == pytest.approx(cost["usd"], abs=2e-6)
+    said = len("It was sent on Monday, and it will be with you tomorrow.") + len("All right.")
+    assert cost["services"]["elevenlabs flash and turbo"]["usage"]["tts_characters"] == pytest.approx(said, abs=1)
+    text = says("show", str(priced))
+    assert text.count("cost $") == 2
+    assert "What a call costs by its length" in " ".join(text.split())
+    assert "cost $" in says_page(priced)
+
+
+def says_page(folder: Path) -> str:
+    says("html", str(folder))
+    return (folder / "trace.html").read_text(encoding="utf-8")
 
 
 def test_a_stage_is_shown_with_what_it_gave(folder: Path) -> None:

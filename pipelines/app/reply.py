@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,31 @@ from rich.text import Text
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
 from pipelines.lab.caller import OUTPUT_RATE, Turn, calling
+from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import Part, TurnMarks
+from pipelines.lab.prices import Cost
 from pipelines.personas import Persona
 from pipelines.stacks import Stack
 
 PAUSE_SECS = 0.5
 COLOURS = ("cyan", "blue", "magenta", "yellow", "green", "red", "white")
+
+
+@dataclass
+class Reply:
+    """A conversation with recordings.
+
+    Args:
+        turns: One for each recording.
+        costs: What each came to.
+        ledger: What all of it used.
+        answers: As they were heard, at 24 kHz, with half a second between them.
+    """
+
+    turns: list[Turn]
+    costs: list[Cost]
+    ledger: CostLedger
+    answers: NDArray[np.float32]
 
 
 async def hold(
@@ -31,7 +51,7 @@ async def hold(
     recordings: Sequence[NDArray[np.float32]],
     on_turn: Callable[[int], None] = lambda number: None,
     observers: Sequence[BaseObserver] = (),
-) -> tuple[list[Turn], NDArray[np.float32]]:
+) -> Reply:
     """Speak the recordings one after the other, each when the answer to the one before has been heard.
 
     Args:
@@ -41,30 +61,34 @@ async def hold(
         recordings: Mono at 16 kHz.
         on_turn: Called with the number of each recording, from 0, before it is spoken.
         observers: Watch the conversation.
-
-    Returns:
-        The turns, and all answers as they were heard at 24 kHz with half a second between them.
     """
     turns: list[Turn] = []
+    costs: list[Cost] = []
+    ledger = CostLedger()
     answers: list[NDArray[np.float32]] = []
     pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
     async with calling(
-        lambda transport, own: assemble(architecture, stack, transport, persona=persona, observers=[*own, *observers])
+        lambda transport, own: assemble(
+            architecture, stack, transport, persona=persona, observers=[*own, CostObserver(ledger), *observers]
+        )
     ) as caller:
         for number, samples in enumerate(recordings):
             on_turn(number)
+            before = len(ledger.charges)
             turns.append(await caller.say(samples))
+            costs.append(sum((charge.cost for charge in ledger.charges[before:]), Cost()))
             answers += [*([pause] if answers else []), caller.answer_audio()]
-    return turns, np.concatenate(answers)
+    return Reply(turns, costs, ledger, np.concatenate(answers))
 
 
-def as_json(path: Path, turn: Turn) -> dict[str, Any]:
+def as_json(path: Path, turn: Turn, cost: Cost) -> dict[str, Any]:
     """One turn for programs: words, milliseconds, what went wrong."""
     return {
         "file": str(path),
         "transcript": turn.transcript,
         "answer": turn.answer,
         **turn.marks.as_json(),
+        **cost.as_json(),
         "ended_early": turn.ended_early,
         "errors": turn.errors,
     }
@@ -94,8 +118,8 @@ def timing(marks: TurnMarks, of: str, width: int) -> list[RenderableType]:
     return rows + [Text(line, style="dim") for line in marks.asides()]
 
 
-def render(path: Path, turn: Turn, console: Console) -> RenderableType:
-    """One turn for people."""
+def render(path: Path, turn: Turn, cost: str, console: Console) -> RenderableType:
+    """One turn for people, with what it cost, in words."""
     table = Table.grid(padding=(0, 2))
     table.add_row(Text("caller", style="dim"), turn.transcript or Text("(no words were recognised)", style="yellow"))
     table.add_row(Text("answer", style="dim"), turn.answer or Text("(none)", style="yellow"))
@@ -103,4 +127,5 @@ def render(path: Path, turn: Turn, console: Console) -> RenderableType:
         table.add_row(Text("error", style="red"), error)
     rows: list[RenderableType] = [Text(str(path), style="bold"), table]
     whole = "from the end of speech to the first sound of the answer"
-    return Group(*rows, Text(), *timing(turn.marks, whole, min(console.width, 80)), Text())
+    rows += [Text(), *timing(turn.marks, whole, min(console.width, 80)), Text(f"cost {cost}", style="dim"), Text()]
+    return Group(*rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.app.reply import timing
+from pipelines.lab import cost, projection
 from pipelines.lab.trace import Event, Trace, TracedTurn, TraceError, TraceObserver, page, redact
 
 Observers = Callable[[], list[BaseObserver]]
@@ -69,7 +71,7 @@ def listing(traces: list[Trace]) -> Table:
 
 def as_json(trace: Trace) -> dict[str, Any]:
     """A trace's turns for programs."""
-    return {**summary(trace), "each": [_turn(turn) for turn in trace.turns]}
+    return {**summary(trace), "cost": trace.cost.as_json(), "each": [_turn(turn) for turn in trace.turns]}
 
 
 def _turn(turn: TracedTurn) -> dict[str, Any]:
@@ -99,7 +101,22 @@ def render(trace: Trace, console: Console) -> RenderableType:
         head = f"turn {turn.number} at {turn.begin:.1f} s{', interrupts the agent' if turn.interrupts else ''}"
         rows += [Text(f"\n{head}", style="bold"), said]
         rows += timing(turn.marks, "to the first sound", min(console.width, 80))
-    return Group(*rows)
+        if trace.cost.services(turn.number):
+            rows.append(Text(f"cost {trace.cost.told(turn.number)}", style="dim"))
+    return Group(*rows, *_cost(trace))
+
+
+def _cost(trace: Trace) -> list[RenderableType]:
+    """What the whole call came to and, where somebody is paid, what longer calls like it would."""
+    ledger = trace.cost
+    if not ledger.charges:
+        return []
+    rows: list[RenderableType] = [Text(), cost.table(ledger)]
+    if not ledger.local():
+        with suppress(projection.ProjectionError):  # too short a call
+            shape, services = projection.measured(ledger, trace.duration / 60)
+            rows.append(projection.table(projection.projections("calls like this one", shape, services)))
+    return rows
 
 
 def stage(events: tuple[Event, ...]) -> Table:

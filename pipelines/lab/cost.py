@@ -29,6 +29,9 @@ WORDS = {
 }
 """How tables name what is billed. Text and sound are in tokens."""
 
+LOCAL = "0 (local)"
+"""What is shown where nobody sends a bill."""
+
 
 @dataclass(frozen=True)
 class Charge:
@@ -98,6 +101,16 @@ class CostLedger:
         """What a turn, or the whole call, comes to."""
         return sum((cost for _, cost in self.services(turn).values()), Cost())
 
+    def local(self, turn: int | None = None) -> bool:
+        """Whether everything that a turn, or the whole call, used runs where nobody sends a bill."""
+        names = self.services(turn)
+        known = self.prices.services
+        return bool(names) and all(name in known and known[name].unit == "free" for name in names)
+
+    def told(self, turn: int | None = None) -> str:
+        """What a turn, or the whole call, comes to, in words."""
+        return LOCAL if self.local(turn) else str(self.cost(turn))
+
     def without_price(self) -> list[str]:
         """A line for each thing used that has no price, with the mend."""
         return [f"no price for {what}: add it to {price_table.FILE.name}" for what in sorted(self.cost().missing)]
@@ -105,12 +118,13 @@ class CostLedger:
     def as_json(self) -> dict[str, Any]:
         """All figures: the call's, each service's, each turn's. Money without a price is null."""
         return {
-            **_cost_json(self.cost()),
+            **self.cost().as_json(),
+            "local": self.local(),
             "without_price": self.without_price(),
             "turns": self.turns,
             "services": self._services_json(None),
             "each": [
-                {"turn": turn, **_cost_json(self.cost(turn)), "services": self._services_json(turn)}
+                {"turn": turn, **self.cost(turn).as_json(), "services": self._services_json(turn)}
                 for turn in sorted({charge.turn for charge in self.charges})
             ],
         }
@@ -120,16 +134,12 @@ class CostLedger:
         for service, (usage, cost) in self.services(turn).items():
             price = self.prices.services.get(service)
             shown[service] = {
-                **_cost_json(cost),
+                **cost.as_json(),
                 "usage": {kind: round(amount, 3) for kind, amount in usage.amounts().items()},
                 "price_date": price.date if price else None,
                 "price_source": price.source if price else None,
             }
         return shown
-
-
-def _cost_json(cost: Cost) -> dict[str, Any]:
-    return {"usd": None if cost.missing else round(cost.usd, 6), "usd_at_least": round(cost.usd, 6)}
 
 
 class CostObserver(BaseObserver):
@@ -173,8 +183,9 @@ def table(ledger: CostLedger, title: str = "What the call cost, US dollars") -> 
     for service, (usage, cost) in ledger.services().items():
         price = ledger.prices.services.get(service)
         used = ", ".join(f"{amount:,.0f} {WORDS[kind]}" for kind, amount in usage.amounts().items())
-        shown.add_row(service, used, str(cost), price.date if price else "")
+        free = price is not None and price.unit == "free"
+        shown.add_row(service, used, LOCAL if free else str(cost), price.date if price else "")
     shown.add_section()
-    shown.add_row("in all", f"{ledger.turns} turns", str(ledger.cost()), "", style="bold")
+    shown.add_row("in all", f"{ledger.turns} turns", ledger.told(), "", style="bold")
     shown.caption = "\n".join(ledger.without_price()) or None
     return shown

@@ -263,7 +263,7 @@ class LatencyObserver(BaseObserver):
         if isinstance(frame, UserStartedSpeakingFrame):
             self._turn, self._answered = TurnMarks(by=dict(self._by)), False
         elif isinstance(frame, VADUserStartedSpeakingFrame):
-            if not self._answered:
+            if "turn_decided" not in turn.at and not self._answered:
                 turn.withdraw(now)
                 turn.at.clear()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):

@@ -54,6 +54,10 @@ class Cost:
     def __mul__(self, times: float) -> Cost:
         return Cost(self.usd * times, self.missing)
 
+    def as_json(self) -> dict[str, float | None]:
+        """Dollars; null where something has no price, beside what the rest comes to."""
+        return {"usd": None if self.missing else round(self.usd, 6), "usd_at_least": round(self.usd, 6)}
+
     def __str__(self) -> str:
         if not self.missing:
             return dollars(self.usd)

@@ -105,6 +105,10 @@ def of_tokens(tokens: LLMTokenUsage) -> Usage:
     )
 
 
+BILLED: tuple[type[MetricsData], ...] = (LLMUsageMetricsData, STTUsageMetricsData, TTSUsageMetricsData)
+"""Pipecat's metrics of what was used."""
+
+
 def of_metrics(data: MetricsData) -> Usage | None:
     """What a Pipecat metric says was used; None if it is about something else, such as time."""
     if isinstance(data, LLMUsageMetricsData):

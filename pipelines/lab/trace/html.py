@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.lab.cost import CostLedger
 from pipelines.lab.trace.event import Event
 from pipelines.lab.trace.meta import INPUT_RATE, OUTPUT_RATE
 from pipelines.lab.trace.reader import Trace, TracedTurn
@@ -74,7 +75,8 @@ def _content(trace: Trace) -> dict[str, Any]:
         "answers": _answers(trace.events),
         "interruptions": [round(turn.begin, 3) for turn in trace.turns if turn.interrupts],
         "stages": stages,
-        "turns": [_turn(turn, stages) for turn in trace.turns],
+        "cost": trace.cost.told() if trace.cost.charges else "",
+        "turns": [{**_turn(turn, stages), "cost": _cost(trace.cost, turn.number)} for turn in trace.turns],
         "before": _bars(_before(trace), stages),
     }
 
@@ -155,6 +157,10 @@ def _turn(turn: TracedTurn, stages: list[str]) -> dict[str, Any]:
         "asides": turn.marks.asides(),
         "bars": _bars(turn.events, stages),
     }
+
+
+def _cost(ledger: CostLedger, turn: int) -> str:
+    return ledger.told(turn) if ledger.services(turn) else ""
 
 
 def _bars(events: Iterable[Event], stages: list[str]) -> list[dict[str, Any]]:

@@ -43,6 +43,7 @@ $("what").textContent = [
   new Date(trace.begun).toLocaleString(),
   clock(trace.duration),
   trace.redacted ? "personal data taken out" : "not redacted",
+  trace.cost && `cost ${trace.cost}`,
 ].filter(Boolean).join(" · ");
 $("build").textContent = [
   ...Object.entries(trace.services).map(([slot, service]) => `${slot} ${service}`),
@@ -323,6 +324,7 @@ for (const turn of trace.turns) {
     });
     item.append(bar, legend);
   }
+  if (turn.cost) turn.asides.push(`cost ${turn.cost}`);
   for (const aside of turn.asides) item.append(make("p", "aside", aside));
   $("turns").append(item);
 }

@@ -34,11 +34,13 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pydantic import ValidationError
 from soundfile import LibsndfileError
 
+from pipelines.lab.cost import CostLedger
 from pipelines.lab.latency import LatencyObserver, TurnMarks
 from pipelines.lab.trace import flac
 from pipelines.lab.trace.event import Event, Way
 from pipelines.lab.trace.files import Payloads
 from pipelines.lab.trace.meta import FORMAT, INPUT_RATE, OUTPUT_RATE, Meta
+from pipelines.lab.usage import BILLED
 from processors.pcm import Samples
 
 
@@ -277,6 +279,20 @@ class Trace:
             own = self.events[first:after]
             turns.append(TracedTurn(number, own[0].at, end, own, marks.get(number, TurnMarks())))
         return tuple(turns)
+
+    @cached_property
+    def cost(self) -> CostLedger:
+        """What every turn used, at the prices that ship now. What comes before the first turn is in turn 0."""
+        ledger = CostLedger()
+        kinds = {kind.__name__: kind for kind in BILLED}
+        for event in self.events:
+            if event.way == "out" and event.kind == "UserStartedSpeakingFrame" and not event.up:
+                ledger.start_turn()
+            elif event.way == "out" and event.kind == "MetricsFrame":
+                for metric in (event.payload or {}).get("metrics", ()):
+                    if kind := kinds.get(metric.get("kind")):
+                        ledger.note(kind.model_validate({key: metric[key] for key in metric if key != "kind"}))
+        return ledger
 
     def _first(self, started: int) -> int:
         """The event with which a turn begins: the speech that began it, if that was noticed at the same moment."""
