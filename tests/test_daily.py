@@ -13,7 +13,6 @@ import soundfile
 import soxr
 import standin
 from aiohttp import web
-from loopback.clock import run_fast
 from loopback.server import ScriptedServer
 from pipecat.transports.daily.transport import DailyParams, DailyTransport
 from scripted_daily import Room
@@ -24,6 +23,7 @@ from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.personas import Persona
 from pipelines.stacks import StackError
+from tests.harness import on_virtual_time
 
 URL = "https://localhost/room"
 FERNI = Persona(name="Ferni", instructions="You are Ferni.", greeting="Hello and welcome.")
@@ -47,6 +47,7 @@ async def visiting(room: Room) -> AsyncIterator[asyncio.Task[None]]:
 
 
 class TestRoom:
+    @on_virtual_time(measured=True)
     async def test_greets_the_first_participant_and_leaves_with_the_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room().open(monkeypatch)
         async with visiting(room):
@@ -63,6 +64,7 @@ class TestRoom:
         # In chunks of 40 ms, of which the first and the last need not be full.
         assert GREETING_SECS <= len(room.heard) / 48000 < GREETING_SECS + 2 * 0.04
 
+    @on_virtual_time(measured=True)
     async def test_greets_who_is_already_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room("ann").open(monkeypatch)
         async with visiting(room):
@@ -71,6 +73,7 @@ class TestRoom:
         assert room.left
 
     @pytest.mark.skipif(not RECORDING.exists(), reason=f"{RECORDING.name} is not in the shared data")
+    @on_virtual_time(measured=True)
     async def test_answers_what_is_said_in_the_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
         samples, rate = soundfile.read(RECORDING, dtype="float32")
         samples = soxr.resample(samples, rate, 16000)
@@ -81,6 +84,7 @@ class TestRoom:
             await room.until_heard(GREETING_SECS + 1.0)
             await room.depart("ann")
 
+    @on_virtual_time(measured=True)
     async def test_a_refusal_is_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room(refuses="Connection(Api(TokenRejected(\n  expired)))").open(monkeypatch)
         with pytest.raises(DailyError, match=r"TokenRejected.*: check the room's address and the token$") as info:
@@ -89,18 +93,21 @@ class TestRoom:
         assert "\n" not in str(info.value)
         assert room.released
 
+    @on_virtual_time(measured=True)
     async def test_an_unreachable_cloud_is_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room(refuses="Connection(Api(RoomLookup(RoomInfoFetchFailed(Get(Connect)))))").open(monkeypatch)
         with pytest.raises(DailyError, match=r"^Daily cannot be reached: check the network$"):
             async with visiting(room):
                 pass
 
-    def test_a_cloud_that_never_answers_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @on_virtual_time(measured=True)
+    async def test_a_cloud_that_never_answers_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room(ignores=True).open(monkeypatch)
         with pytest.raises(DailyError, match="has not let the bot in for 15 s: check the network"):
-            run_fast(daily.join(URL, "token", BASIC_CASCADE, standin.stack(), FERNI))
+            await daily.join(URL, "token", BASIC_CASCADE, standin.stack(), FERNI)
         assert room.released
 
+    @on_virtual_time(measured=True)
     async def test_a_removed_bot_ends_in_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room("ann").open(monkeypatch)
         visit = asyncio.create_task(daily.join(URL, "token", BASIC_CASCADE, standin.stack(), FERNI))
@@ -111,6 +118,7 @@ class TestRoom:
         assert room.released
 
     @pytest.mark.parametrize("phase", ["joining", "greeting"])
+    @on_virtual_time(measured=True)
     async def test_cancelled_in_any_phase_it_leaves(self, phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
         room = Room("ann", ignores=phase == "joining").open(monkeypatch)
         visit = asyncio.create_task(daily.join(URL, "token", BASIC_CASCADE, standin.stack(), FERNI))
