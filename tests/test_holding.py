@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pipecat.frames.frames import Frame, LLMContextFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from rich.console import Console
 
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.lab import profile, virtual
-from pipelines.lab.holding import Recording, hold
+from pipelines.definition import HEARING, USER_TURN
+from pipelines.lab import bench_lab, profile, virtual
+from pipelines.lab.holding import CHUNK_MS, Event, Recording, hold
 from pipelines.lab.script import Conversation, ScriptError, agent, caller, expect
+from pipelines.lab.scripted import CallerSpeechFrame
+from pipelines.lab.trace.overhead import Overhead
+from pipelines.stacks import Service
 
 SEED = profile.load("seed_full_cascade")
 VENDOR = profile.load("vendor_cascade")
@@ -178,6 +187,78 @@ def test_three_processes_agree_on_every_event() -> None:
     digests = {run.stdout.strip().splitlines()[-1] for run in runs}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
+
+
+def test_the_bench_holds_one_call_in_three_processes_and_with_a_trace() -> None:
+    steps: list[tuple[int, int]] = []
+    result = bench_lab.run(lambda done, of: steps.append((done, of)), turns=2)
+    figures = result.as_json()
+    assert steps == [(done, 4) for done in range(5)]
+    assert len(result.digests) == 3
+    assert figures["same_in_every_process"]
+    assert figures["same_with_a_trace"]
+    # Two answers of 17 words, and a pause before each question.
+    assert 15 < figures["simulated_s"] < 40
+    shown = Console(width=120, file=StringIO(), record=True)
+    shown.print(bench_lab.table(result))
+    text = shown.export_text()
+    assert "A call of 2 turns" in text
+    assert re.search(r"the same events in three processes +│ yes", text)
+
+
+def test_processes_that_differ_are_reported() -> None:
+    one, other = (bench_lab.Held(10.0, wall, digest) for wall, digest in ((1.0, "a"), (3.0, "b")))
+    result = bench_lab.Result(1, (one, other, one), 2.0, "b", Overhead(9, 1.0, 2.0, 3.0), "a machine", "2026-01-01")
+    figures = result.as_json()
+    assert not figures["same_in_every_process"]
+    assert not figures["same_with_a_trace"]
+    assert figures["wall_s"] == 1.0
+
+
+def sounds(recording: Recording) -> list[Event]:
+    return [e for e in recording.events if e.processor == "MemoryOutput" and e.frame == "TTSAudioRawFrame"]
+
+
+def test_speech_is_played_in_chunks_one_after_the_other_without_a_gap() -> None:
+    recording = held(caller("Play some jazz."), agent("Here it comes, as you wished."), how=SEED)
+    times = [event.at for event in sounds(recording)]
+    gaps = {round(1000 * (later - earlier), 3) for earlier, later in pairwise(times)}
+    assert len(times) > 30
+    assert gaps == {CHUNK_MS}
+
+
+def test_a_stage_of_ones_own_reads_how_the_caller_speaks() -> None:
+    class Hearing(FrameProcessor):
+        """Notes each cue, and how many contexts have passed by then."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.contexts = 0
+            self.cues: list[tuple[int, str]] = []
+
+        async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+            await super().process_frame(frame, direction)
+            if isinstance(frame, CallerSpeechFrame) and not frame.begins:
+                self.cues.append((self.contexts, frame.said.cue))
+            elif isinstance(frame, LLMContextFrame):
+                self.contexts += 1
+            await self.push_frame(frame, direction)
+
+    hearing = Hearing()
+    script = Conversation(
+        "cues",
+        caller("Where is my order?", cue="frustrated"),
+        agent("It is on its way."),
+        caller("Thank you."),
+        agent("You are welcome."),
+    )
+    definition = BASIC_CASCADE.insert_after(USER_TURN, HEARING)
+    services = {"HEARING": Service("listener", lambda session: hearing)}
+    virtual.run(hold(script, definition, VENDOR, services=services)).check()
+    assert [cue for _, cue in hearing.cues] == ["frustrated", ""]
+    # The cue is there before the words that it belongs to.
+    assert hearing.cues[0][0] == 0
+    assert hearing.contexts >= 2
 
 
 def test_the_readmes_script_comes_true() -> None:

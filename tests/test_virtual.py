@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 
@@ -96,6 +97,35 @@ def test_waiting_for_what_cannot_happen_is_an_error_and_not_a_hang() -> None:
 
     with pytest.raises(virtual.VirtualTimeError, match="nothing is left that could happen"):
         virtual.run(main())
+
+
+def test_what_has_arrived_is_read_before_the_clock_jumps() -> None:
+    here, there = socket.socketpair()
+
+    async def main() -> tuple[bytes, float]:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        read: asyncio.Future[tuple[bytes, float]] = loop.create_future()
+        loop.add_reader(here, lambda: read.set_result((here.recv(1), loop.time() - begun)))
+        there.send(b"!")
+        await asyncio.sleep(3600)
+        loop.remove_reader(here)
+        return await read
+
+    with here, there:
+        assert virtual.run(main()) == (b"!", 0.0)
+
+
+def test_a_thread_is_heard_by_a_loop_that_is_never_idle() -> None:
+    async def main() -> None:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(done.set))
+        thread.start()
+        while not done.is_set():  # noqa: ASYNC110  (never idle)
+            await asyncio.sleep(0)
+        thread.join()
+
+    virtual.run(main())
 
 
 def test_nothing_leaks() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,7 @@ from pipelines.lab.profile import Profile
 from pipelines.lab.script import CallerSays, Conversation, Exchange, ScriptError, words
 from pipelines.lab.scripted import CallerSpeechFrame
 from pipelines.personas import Persona
+from pipelines.stacks import Service
 from processors.pcm import to_samples
 from processors.transports.memory import MemoryTransport
 
@@ -143,6 +144,7 @@ async def hold(
     profile: Profile,
     *,
     persona: Persona | None = None,
+    services: Mapping[str, Service] | None = None,
     observers: Sequence[BaseObserver] = (),
 ) -> Recording:
     """Hold a conversation through an architecture whose services are scripted. For `pipelines.lab.virtual.run`.
@@ -152,13 +154,15 @@ async def hold(
         architecture: What to hold it through.
         profile: How long everything takes.
         persona: Who answers; `ferni` if none is given.
+        services: By the name of the stage: fill stages that the profile does not know, or take a scripted one's
+            place. What the caller says reaches them as `CallerSpeechFrame`, with its cue.
         observers: Watch the conversation.
 
     Raises:
         DefinitionError: If the architecture cannot be assembled.
     """
     line = _Line(conversation)
-    async with _connected(line, conversation, architecture, profile, persona, observers) as result:
+    async with _connected(line, conversation, architecture, profile, persona, services or {}, observers) as result:
         await line.talk()
     return result
 
@@ -289,13 +293,19 @@ async def _connected(
     architecture: Architecture,
     profile: Profile,
     persona: Persona | None,
+    services: Mapping[str, Service],
     observers: Sequence[BaseObserver],
 ) -> AsyncIterator[Recording]:
     from pipelines.stacks.profile import profile_stack
 
     stack, scripted = profile_stack(profile, conversation)
     worker = assemble(
-        architecture, stack, line.transport, persona=persona, observers=[_Watch(line), *observers], clients=False
+        architecture,
+        stack.replace(**services),
+        line.transport,
+        persona=persona,
+        observers=[_Watch(line), *observers],
+        clients=False,
     )
     line.send = worker.queue_frame
     result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0)

@@ -49,8 +49,11 @@ VAD_SECS = 0.5
 class CallerSpeechFrame(SystemFrame):
     """The caller begins or ends a stretch of speech: what a script sends in place of audio.
 
+    It goes through the whole pipeline and overtakes data, as audio does. A stage that hears more than words reads
+    `said.cue` of it.
+
     Args:
-        said: What is being said.
+        said: What is being said, and how.
         begins: Whether it begins now; otherwise it ends now.
     """
 
@@ -117,12 +120,11 @@ class ScriptedSTT(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
         if isinstance(frame, CallerSpeechFrame):
             if frame.begins:
                 self._said.append(frame.said)
-            return
-        await self.push_frame(frame, direction)
-        if isinstance(frame, StartFrame):
+        elif isinstance(frame, StartFrame):
             wait = VAD_SECS + self._profile.final_ms.ceiling / 1000
             await self.broadcast_frame(STTMetadataFrame, service_name=self._profile.service, ttfs_p99_latency=wait)
         elif isinstance(frame, VADUserStoppedSpeakingFrame) and self._said:
