@@ -22,9 +22,13 @@ BAR, GAP = 18, 8
 HEAD = 34
 """Height of a row's name, in pixels, as all lengths here."""
 
+LEAST = 1e-6
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 LINES = 300
 """Height of the plot with lines."""
+
+LETTER = 6.6
+"""Width of a letter, about."""
 
 LONGEST_MINUTES = 30
 
@@ -59,7 +63,7 @@ def latency(comparison: Comparison) -> Plot:
             y += BAR + GAP
         y += 10
     grid = [axis.line(value, 8 + HEAD - 6, y) + axis.label(value, y + 16, f"{value:,.0f} ms") for value in axis.ticks]
-    return _svg("Latency of every turn, in parts", y + 28, [*grid, *pieces])
+    return _svg("Latency of every turn, in parts", y + 56, [*grid, *pieces, *_key(y + 44)])
 
 
 def _bar(axis: Axis, number: int, answer: Answer, y: float, is_median: bool) -> Iterator[str]:
@@ -184,18 +188,19 @@ class Axis:
 
 
 def _step(least: float) -> float:
-    """The smallest round step of at least so much."""
-    if least <= 0:
+    """The smallest round step of at least so much; 1 for next to nothing."""
+    if least < LEAST:
         return 1.0
-    power = 10.0 ** (len(str(int(least))) - 1) if least >= 1 else 1.0
-    while power > least:
-        power /= 10
-    return next(round(power * step, 6) for step in STEPS if power * step >= least - 1e-12)
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in STEPS if power * step >= least * (1 - 1e-9))
 
 
-def key() -> Sequence[tuple[str, str]]:
-    """The parts of a turn's latency, each with its class in the plot of `latency`."""
-    return [(f"part-{index}", name) for index, name in enumerate(MARKS.values())]
+def _key(y: float) -> Iterator[str]:
+    """Which colour is which part, in a line."""
+    x = 12.0
+    for index, name in enumerate(MARKS.values()):
+        yield _rect(x, y - 5, 10, 10, f"part-{index}", name) + _text(x + 16, y, name, "soft")
+        x += 36 + LETTER * len(name)
 
 
 def _heading(row: Row, y: float) -> str:

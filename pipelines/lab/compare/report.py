@@ -27,7 +27,6 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
         "CONVERSATION": escape(comparison.conversation.name),
         "EXCHANGES": str(len(comparison.conversation.exchanges)),
         "FIGURES": "".join(_figures(comparison)),
-        "KEY": "".join(f"<li>{_swatch(part)}{escape(name)}</li>" for part, name in plots.key()),
         "LATENCY": str(plots.latency(comparison)),
         "TIMELINE": str(plots.timeline(comparison)),
         "COST": str(plots.cost(comparison, claimed)),
@@ -41,10 +40,6 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
     for name, between in zip(rest[::2], rest[1::2], strict=True):
         pieces += [parts[name], between]
     return "".join(pieces)
-
-
-def _swatch(part: str) -> str:
-    return f'<svg class="plot" viewBox="0 0 1 1" aria-hidden="true"><rect class="{part}" width="1" height="1"/></svg>'
 
 
 def _figures(comparison: Comparison) -> Iterator[str]:
