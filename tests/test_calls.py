@@ -1,4 +1,4 @@
-"""Whole calls with the real models at real-time pace: what goes well and what goes wrong."""
+"""Whole calls with the real models: waiting is free, work takes its time; what goes well and what goes wrong."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from processors.embedded.hibari import Controls, Speech
 from processors.embedded.tts import EmbeddedTTSService
 from processors.pcm import to_pcm
 from processors.transports.memory import MemoryTransport
+from tests.harness import on_virtual_time
 from tests.speech import needs, real, say
 
 WEIGHTS = ("qwen2.5-coder-1.5b-instruct-q4_k_m", "moonshine-tiny-en", "hibari-heart")
 
 
 @pytest.fixture(autouse=True)
-async def _loaded() -> None:
+def _loaded() -> None:
     needs(*WEIGHTS)
-    await EMBEDDED.load(BASIC_CASCADE)
+    asyncio.run(EMBEDDED.load(BASIC_CASCADE))
 
 
 class Line:
@@ -57,6 +58,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("file", ["agent_turns_tau2/tau2_help_me.wav", "read_speech/sb_spk1_snt5.wav"])
+@on_virtual_time(measured=True)
 async def test_a_real_recording_is_understood_and_answered(file: str) -> None:
     samples = recording.load(real(file))
     line = Line()
@@ -70,6 +72,7 @@ async def test_a_real_recording_is_understood_and_answered(file: str) -> None:
     assert words(line.messages[1]["content"]) == words(turn.answer)
 
 
+@on_virtual_time(measured=True)
 async def test_the_conversation_remembers_what_was_said_before() -> None:
     async with calling(Line()) as caller:
         await caller.say(say("Hello, my name is Peter."))
@@ -77,12 +80,13 @@ async def test_the_conversation_remembers_what_was_said_before() -> None:
     assert "peter" in words(turn.answer)
 
 
+@on_virtual_time(measured=True)
 async def test_an_interruption_leaves_the_words_that_were_heard() -> None:
     line = Line()
     async with calling(line) as caller:
         asked = asyncio.create_task(caller.say(say("Please count slowly from one to twenty.")))
         await caller.sound()
-        await asyncio.sleep(1.0)  # what is played takes real time
+        await asyncio.sleep(1.0)
         played = len(caller.heard)
         interruption = await caller.say(say("Stop. What is the capital of France?"))
         await asked
@@ -95,6 +99,7 @@ async def test_an_interruption_leaves_the_words_that_were_heard() -> None:
     assert "20" not in counted
 
 
+@on_virtual_time(measured=True)
 async def test_a_language_model_that_dies_is_apologised_for_and_started_again() -> None:
     from pipelines.stacks.embedded import LANGUAGE_MODEL
 
@@ -124,6 +129,7 @@ class FailsOnce:
         yield from SYNTHESISER.get().stream(text, controls)
 
 
+@on_virtual_time(measured=True)
 async def test_a_voice_that_raises_is_apologised_for() -> None:
     voice = FailsOnce()
     service = Service("fails once", lambda session: EmbeddedTTSService(voice), EMBEDDED.services["TTS"].provides)
@@ -137,6 +143,7 @@ async def test_a_voice_that_raises_is_apologised_for() -> None:
     assert "rome" in words(again.answer)
 
 
+@on_virtual_time(measured=True)
 async def test_silence_and_noise_are_not_answered() -> None:
     random = np.random.default_rng(1)
     async with calling(Line()) as caller:
@@ -164,6 +171,7 @@ class ToneVoice(TTSService):
         yield TTSAudioRawFrame(to_pcm(tone), 24000, 1, context_id=context_id)
 
 
+@on_virtual_time(measured=True)
 async def test_the_readmes_ten_lines_hold_a_conversation() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     (block,) = (
@@ -182,7 +190,7 @@ async def test_the_readmes_ten_lines_hold_a_conversation() -> None:
         async def speak() -> None:
             for at in range(0, len(speech), RATE // 50):
                 await transport.hear(to_pcm(speech[at : at + RATE // 50]))
-                await asyncio.sleep(0.02)  # a microphone takes real time
+                await asyncio.sleep(0.02)
             while True:
                 await transport.hear(bytes(RATE // 50 * 2))
                 await asyncio.sleep(0.02)
