@@ -64,10 +64,11 @@ class Room:
         self._said += pcm
 
     async def until_heard(self, seconds: float) -> None:
-        """Wait until the bot has sounded for so long."""
-        while len(self.heard) < seconds * 2 * 24000:
-            self._hearing.clear()
-            await self._hearing.wait()
+        """Wait until the bot has sounded for so long, which must be within 20 s."""
+        async with asyncio.timeout(20):
+            while len(self.heard) < seconds * 2 * 24000:
+                self._hearing.clear()
+                await self._hearing.wait()
 
     async def tell(self, event: str, *args: Any) -> None:
         """Report an event to the bot, from another thread as the SDK does."""
