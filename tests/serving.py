@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from loguru import logger
+
 from pipelines.app.server import Talk, serve
+
+PATIENCE_SECS = 20.0
 
 
 @asynccontextmanager
@@ -33,3 +37,25 @@ async def serving(
     finally:
         server.cancel()
         await asyncio.wait((server,))
+
+
+async def until_calls(fact: Callable[[], bool]) -> None:
+    """Wait until something is true of the calls that go on. Each call that ends is logged, and looked at then.
+
+    Raises:
+        TimeoutError: If it does not become true.
+    """
+    ended = asyncio.Event()
+    sink = logger.add(lambda message: ended.set(), level="INFO", filter="pipelines.app.web_calls")
+    try:
+        async with asyncio.timeout(PATIENCE_SECS):
+            while not fact():
+                ended.clear()
+                await ended.wait()
+    finally:
+        logger.remove(sink)
+
+
+async def until_idle(talk: Talk) -> None:
+    """Wait until no call is left."""
+    await until_calls(lambda: not talk.calls.lines_taken)

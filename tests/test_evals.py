@@ -21,7 +21,7 @@ from pipecat.evals.session import EvalSession, EvalSessionParams
 from pipecat.frames.frames import AggregatedTextFrame, Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.runner.types import WebSocketRunnerArguments
-from serving import serving
+from serving import serving, until_idle
 from speech import needs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -65,13 +65,6 @@ async def played(session: Any) -> Any:
     """The result of a session."""
     async with asyncio.timeout(120):
         return await session.run()
-
-
-async def until_idle(talk: Talk) -> None:
-    """Wait until no call is left."""
-    async with asyncio.timeout(20):
-        while talk.calls.lines_taken:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 # --- the scenarios ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +16,7 @@ from browser import chromium, needs_chromium, record, start_talking
 from loguru import logger
 from pipecat.frames.frames import OutputTransportMessageUrgentFrame
 from playwright.async_api import Browser, Page, expect
-from serving import serving
+from serving import serving, until_calls
 from speech import needs
 
 from pipelines import personas
@@ -475,9 +474,7 @@ async def test_two_tabs_and_one_too_many(silence: Path, monkeypatch: pytest.Monk
         await pages[2].get_by_role("button", name="Start talking").click()
         await expect(pages[2].get_by_role("alert")).to_contain_text("All 2 lines are taken")
         await pages[0].close()
-        async with asyncio.timeout(20):
-            while one.calls.lines_taken == 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await until_calls(lambda: one.calls.lines_taken < 2)
         await pages[2].get_by_role("button", name="Try again").click()
         await pages[2].wait_for_selector('body[data-phase="talking"]')
 

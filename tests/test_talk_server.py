@@ -23,7 +23,7 @@ from aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from loguru import logger
 from pipecat.frames.frames import LLMContextFrame
-from serving import serving
+from serving import serving, until_calls, until_idle
 from starlette.datastructures import Headers
 
 from pipelines import personas
@@ -113,16 +113,11 @@ async def ready(talk: Talk) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what has no event."""
+async def until_done(tasks: Callable[[], set[asyncio.Task[Any]]]) -> None:
+    """Wait until no task is left."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-async def until_idle(talk: Talk) -> None:
-    """Wait until no call is left."""
-    await until(lambda: not talk.calls.lines_taken)
+        while left := tasks():
+            await asyncio.wait(left)
 
 
 @pytest.fixture
@@ -138,10 +133,12 @@ def log() -> Iterator[list[str]]:
 
 
 async def test_page_and_status_are_there_while_models_load() -> None:
-    go_on = threading.Event()
+    go_on, begun = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def load(progress: Progress) -> None:
         progress("language model", 0.25)
+        loop.call_soon_threadsafe(begun.set)
         go_on.wait(20)
         progress("language model", 1.0)
 
@@ -149,7 +146,8 @@ async def test_page_and_status_are_there_while_models_load() -> None:
     async with serving(talk) as url, httpx.AsyncClient(base_url=url) as client:
         try:
             assert "<title>Antiphon</title>" in (await client.get("/")).text
-            await until(lambda: "language model" in talk.loading.parts)
+            async with asyncio.timeout(20):
+                await begun.wait()
             status = (await client.get("/api/status")).json()
             refused = await client.post("/api/offer", json={"type": "offer", "sdp": "v=0"})
         finally:
@@ -413,7 +411,7 @@ async def test_two_browsers_have_a_conversation_each() -> None:
         assert first is not second
         assert first.app_resources.context is not second.app_resources.context
         await one.close()
-        await until(lambda: talk.calls.workers == (second,))
+        await until_calls(lambda: talk.calls.workers == (second,))
         await second.rtvi.send_server_message({"still": "there"})
         assert (await other.hear("server-message"))["data"] == {"still": "there"}
 
@@ -445,7 +443,7 @@ async def test_a_page_that_goes_in_mid_sentence_leaves_nothing_behind() -> None:
             worker = talk.calls.workers[0]
         await until_idle(talk)
         assert worker.has_finished()
-        await until(lambda: asyncio.all_tasks() <= before)
+        await until_done(lambda: asyncio.all_tasks() - before)
         async with peer() as caller:
             await caller.call(client)
             await caller.hear("bot-ready")
