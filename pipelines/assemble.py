@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines.definition import Architecture, DefinitionError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.transports.base_transport import BaseTransport
 
+    from pipelines.lab.budget import Budget
     from pipelines.personas import Persona
 
 INPUT_RATE = 16000
@@ -85,6 +86,7 @@ def assemble(
     observers: Sequence[BaseObserver] = (),
     clients: bool = True,
     tracing: bool = False,
+    budget: Budget | None = None,
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
@@ -98,6 +100,7 @@ def assemble(
         observers: Pipecat observers.
         clients: Whether to tell clients of the transport what happens, by RTVI.
         tracing: Whether to export spans by OpenTelemetry, as Pipecat makes them. They hold what was said.
+        budget: What the call may cost. When it is spent, the persona says its goodbye and the call ends.
 
     Returns:
         The worker; its `app_resources` is the `Session` with the persona and the live context.
@@ -146,4 +149,16 @@ def assemble(
         app_resources=session,
     )
     worker.add_observer(Apology(session.persona.apology, worker.queue_frame))
+    if budget is not None:
+        _hold_to(budget, worker, session.persona)
     return worker
+
+
+def _hold_to(budget: Budget, worker: PipelineWorker, persona: Persona) -> None:
+    """Keep count of what the call costs."""
+    from pipelines.lab.budget import BudgetKeeper
+    from pipelines.lab.cost import CostLedger, CostObserver
+
+    ledger = CostLedger()
+    own = budget if budget.goodbye else replace(budget, goodbye=persona.goodbye)
+    worker.add_observer(CostObserver(ledger, BudgetKeeper(own, ledger, worker.queue_frame).charged))

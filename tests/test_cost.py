@@ -624,10 +624,10 @@ async def test_a_call_that_has_spent_its_budget_ends_with_a_spoken_goodbye(inter
 
 
 def test_the_goodbye_is_our_own_and_no_interruption_takes_it_away() -> None:
-    watch = BudgetWatch(Budget(1.0))
+    watch = BudgetWatch(Budget(1.0, goodbye="Farewell."))
     (notice,) = watch.spent(Cost(1.0))
     goodbye, _ = watch.farewell(notice)
     assert isinstance(goodbye, TTSSpeakFrame)
     assert not goodbye.append_to_context
     assert not goodbye.interruptible
-    assert len(BudgetWatch(Budget(1.0, goodbye="")).farewell(notice)) == 1
+    assert len(BudgetWatch(Budget(1.0)).farewell(notice)) == 1

@@ -45,7 +45,7 @@ def test_an_edited_file_is_read_again(tmp_path):
     [
         (
             GOOD + "voice: deep\n",
-            "voice is no key of a persona: choose name, instructions, examples, greeting, apology, voices",
+            "voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, voices",
         ),
         ("name: Otto\n", "instructions is missing: add it"),
         ("name: Otto\ninstructions: ' \n  '\n", "instructions is empty: fill it in"),

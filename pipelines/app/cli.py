@@ -37,6 +37,23 @@ TraceFolder = Annotated[
     Path | None, typer.Option("--trace", help="Record every conversation into a folder of its own in this one.")
 ]
 Personal = Annotated[bool, typer.Option("--personal", help="Leave personal data in what is recorded.")]
+BudgetUsd = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="USD",
+        help="What a call may cost. At 80 % of it a warning is logged; at all of it the "
+        "agent says goodbye and the call ends.",
+    ),
+]
+Otlp = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+        help="Send Pipecat's spans to this OpenTelemetry collector, by OTLP over HTTP. They hold what was said.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -102,6 +119,8 @@ def talk(
     tts: TtsName = None,
     record: TraceFolder = None,
     personal: Personal = False,
+    budget: BudgetUsd = None,
+    otlp: Otlp = None,
 ) -> None:
     """Open a page in which to talk with the agent."""
     from pipelines import architectures, personas
@@ -116,6 +135,8 @@ def talk(
             persona=personas.load(persona),
             observers=_watching(record, personal),
             progress=loading.update,
+            budget=_budget(budget),
+            tracing=_exporting(otlp),
             on_listening=lambda url: err.print(f"Open [bold]{url}[/] in a browser. Ctrl-C ends."),
             on_ready=lambda: loading.finish("Ready to talk."),
             on_failed=lambda error: loading.finish(f"[red]{error}[/]"),
@@ -135,6 +156,8 @@ def reply(
     tts: TtsName = None,
     record: TraceFolder = None,
     personal: Personal = False,
+    budget: BudgetUsd = None,
+    otlp: Otlp = None,
     json: Json = False,
 ) -> None:
     """Answer recordings, and say how long each part took."""
@@ -151,7 +174,8 @@ def reply(
         services = _stack(stack, llm, stt, tts)
         check(chosen, services)
         observers = _watching(record, personal)
-    _reply(files, samples, save, chosen, services, speaker, observers, json)
+        limits = {"budget": _budget(budget), "tracing": _exporting(otlp)}
+    _reply(files, samples, save, chosen, services, speaker, observers, limits, json)
 
 
 def _watching(record: Path | None, personal: bool) -> Callable[[], list[Any]]:
@@ -163,6 +187,25 @@ def _watching(record: Path | None, personal: bool) -> Callable[[], list[Any]]:
     return watching(record, personal=personal)
 
 
+def _budget(usd: float | None) -> Any:
+    """What a call may cost."""
+    if usd is None:
+        return None
+    from pipelines.lab.budget import Budget
+
+    return Budget(usd)
+
+
+def _exporting(url: str | None) -> bool:
+    """Whether spans are exported. Without an address nothing is imported for it."""
+    if not url:
+        return False
+    from pipelines.app.spans import export
+
+    export(url)
+    return True
+
+
 def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
     from pipelines.stacks.catalogue import choose
 
@@ -170,7 +213,15 @@ def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any
 
 
 def _reply(
-    files: list[Path], samples: Any, save: Path | None, chosen: Any, stack: Any, who: Any, observers: Any, as_json: bool
+    files: list[Path],
+    samples: Any,
+    save: Path | None,
+    chosen: Any,
+    stack: Any,
+    who: Any,
+    observers: Any,
+    limits: dict[str, Any],
+    as_json: bool,
 ) -> None:
     from pipelines.app import recording
     from pipelines.app import reply as replying
@@ -190,6 +241,7 @@ def _reply(
                     samples,
                     lambda n: status.update(f"speaking {files[n]} and hearing the answer"),
                     observers(),
+                    **limits,
                 )
             )
         if save is not None:
@@ -226,6 +278,8 @@ def daily(
     tts: TtsName = None,
     record: TraceFolder = None,
     personal: Personal = False,
+    budget: BudgetUsd = None,
+    otlp: Otlp = None,
 ) -> None:
     """Join a Daily room, and leave when the last participant does."""
     from pipelines import architectures, personas
@@ -233,8 +287,8 @@ def daily(
 
     with reported():
         chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
-        observers = _watching(record, personal)
-        run(join(room_url, token, chosen, services, personas.load(persona), observers()))
+        observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
+        run(join(room_url, token, chosen, services, personas.load(persona), observers(), limit, tracing))
 
 
 @app.command()

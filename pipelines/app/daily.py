@@ -19,6 +19,7 @@ from pipecat.workers.runner import WorkerRunner
 
 from pipelines.assemble import assemble, check
 from pipelines.definition import Architecture
+from pipelines.lab.budget import Budget
 from pipelines.personas import Persona
 from pipelines.stacks import Stack
 
@@ -42,6 +43,8 @@ async def join(
     stack: Stack,
     persona: Persona,
     observers: Sequence[BaseObserver] = (),
+    budget: Budget | None = None,
+    tracing: bool = False,
 ) -> None:
     """Join a room, greet the first participant and talk until the last one leaves.
 
@@ -54,6 +57,8 @@ async def join(
         stack: What to fill it with. It is loaded here if it has not been yet.
         persona: Who joins; the participants see its name.
         observers: Watch the conversation.
+        budget: What the call may cost; the bot leaves when it is spent.
+        tracing: Whether to export spans.
 
     Raises:
         DailyError: If the address is malformed, the key is missing, Daily cannot be reached or refuses, or the call
@@ -72,7 +77,9 @@ async def join(
         # One mixed track: with a track for each participant their chunks would alternate in one stream.
         DailyParams(audio_in_enabled=True, audio_out_enabled=True, audio_in_user_tracks=False),
     )
-    worker = assemble(architecture, stack, transport, persona=persona, observers=observers)
+    worker = assemble(
+        architecture, stack, transport, persona=persona, observers=observers, budget=budget, tracing=tracing
+    )
     await stay(transport, worker, persona.greeting)
 
 

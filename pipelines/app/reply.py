@@ -16,6 +16,7 @@ from rich.text import Text
 
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
+from pipelines.lab.budget import Budget
 from pipelines.lab.caller import OUTPUT_RATE, Turn, calling
 from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import Part, TurnMarks
@@ -51,6 +52,8 @@ async def hold(
     recordings: Sequence[NDArray[np.float32]],
     on_turn: Callable[[int], None] = lambda number: None,
     observers: Sequence[BaseObserver] = (),
+    budget: Budget | None = None,
+    tracing: bool = False,
 ) -> Reply:
     """Speak the recordings one after the other, each when the answer to the one before has been heard.
 
@@ -61,6 +64,8 @@ async def hold(
         recordings: Mono at 16 kHz.
         on_turn: Called with the number of each recording, from 0, before it is spoken.
         observers: Watch the conversation.
+        budget: What all of it may cost.
+        tracing: Whether to export spans.
     """
     turns: list[Turn] = []
     costs: list[Cost] = []
@@ -69,7 +74,13 @@ async def hold(
     pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
     async with calling(
         lambda transport, own: assemble(
-            architecture, stack, transport, persona=persona, observers=[*own, CostObserver(ledger), *observers]
+            architecture,
+            stack,
+            transport,
+            persona=persona,
+            observers=[*own, CostObserver(ledger), *observers],
+            budget=budget,
+            tracing=tracing,
         )
     ) as caller:
         for number, samples in enumerate(recordings):

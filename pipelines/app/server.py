@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipelines.app.web_calls import Calls
     from pipelines.definition import Architecture
+    from pipelines.lab.budget import Budget
     from pipelines.personas import Persona
     from pipelines.stacks import Stack
     from pipelines.stacks.stack import Progress
@@ -127,6 +128,8 @@ class Talk:
         persona: Who speaks; `ferni` if none is given.
         observers: Makes what watches a conversation, for each anew.
         progress: Told how loading goes, from any thread.
+        budget: What each call may cost.
+        tracing: Whether to export spans.
 
     Raises:
         DefinitionError, StackError: As `check`.
@@ -140,6 +143,8 @@ class Talk:
         persona: Persona | None = None,
         observers: Callable[[], list[BaseObserver]] = list,
         progress: Progress | None = None,
+        budget: Budget | None = None,
+        tracing: bool = False,
     ) -> None:
         check(architecture, stack)
         self.architecture = architecture
@@ -147,6 +152,8 @@ class Talk:
         self.host = host
         self.persona = persona or personas.load("ferni")
         self.observers = observers
+        self.budget = budget
+        self.tracing = tracing
         self.loading = Loading(architecture, stack, progress)
         self._calls: Calls | None = None
 
@@ -158,7 +165,13 @@ class Talk:
 
             self._calls = Calls(
                 lambda transport: assemble(
-                    self.architecture, self.stack, transport, persona=self.persona, observers=self.observers()
+                    self.architecture,
+                    self.stack,
+                    transport,
+                    persona=self.persona,
+                    observers=self.observers(),
+                    budget=self.budget,
+                    tracing=self.tracing,
                 ),
                 host=self.host,
                 limit=LINES,
@@ -391,6 +404,8 @@ def run(
     persona: Persona | None = None,
     observers: Callable[[], list[BaseObserver]] = list,
     progress: Progress | None = None,
+    budget: Budget | None = None,
+    tracing: bool = False,
     on_listening: Callable[[str], None] = lambda url: None,
     on_ready: Callable[[], None] = lambda: None,
     on_failed: Callable[[str], None] = lambda error: None,
@@ -407,6 +422,8 @@ def run(
         persona: Who speaks; `ferni` if none is given.
         observers: Makes what watches a conversation, for each anew.
         progress: Told how loading goes, from any thread.
+        budget: What each call may cost.
+        tracing: Whether to export spans.
         on_listening: As `serve`.
         on_ready: As `serve`.
         on_failed: As `serve`.
@@ -418,7 +435,7 @@ def run(
         ServerError: If the port cannot be had.
         DefinitionError, StackError: As `check`.
     """
-    talk = Talk(architecture, stack, host, persona, observers, progress)
+    talk = Talk(architecture, stack, host, persona, observers, progress, budget, tracing)
     try:
         return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
     except KeyboardInterrupt:

@@ -12,8 +12,10 @@ import aioice.ice
 from fastapi import WebSocket
 from loguru import logger
 from pipecat.evals.fastapi_transport import EvalFastAPIWebsocketTransport
-from pipecat.frames.frames import TTSSpeakFrame
+from pipecat.frames.frames import EndFrame, TTSSpeakFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.processors.frameworks.rtvi.frames import RTVIServerMessageFrame
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
@@ -81,6 +83,22 @@ def is_for_us(message: object) -> bool:
         and isinstance(parsed.get("id"), str)
         and isinstance(parsed.get("data", {}), dict)
     )
+
+
+class Ending(BaseObserver):
+    """Tells the page why the call is about to end, where there is a reason.
+
+    Args:
+        rtvi: The worker's, which the message goes through.
+    """
+
+    def __init__(self, rtvi: RTVIProcessor) -> None:
+        super().__init__(observe_every_push=False)
+        self._rtvi = rtvi
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        if isinstance(data.frame, EndFrame) and data.frame.reason:
+            await self._rtvi.send_server_message({"type": "ending", "reason": str(data.frame.reason)})
 
 
 class VoiceConnection(SmallWebRTCConnection):
@@ -253,6 +271,7 @@ async def converse(runner: WorkerRunner, transport: BaseTransport, worker: Pipel
         await worker.queue_frame(RTVIServerMessageFrame(data=message))
 
     worker.add_observer(LatencyObserver(tell_latency))
+    worker.add_observer(Ending(worker.rtvi))
     if isinstance(transport, EvalFastAPIWebsocketTransport):
         worker.add_observer(evals.WordsForTheVoice(worker.rtvi))
     await runner.add_workers(worker)

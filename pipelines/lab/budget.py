@@ -12,7 +12,8 @@ from pipecat.frames.frames import EndFrame, Frame, TTSSpeakFrame
 from pipelines.lab.cost import Charge, CostLedger
 from pipelines.lab.prices import FILE, Cost, dollars
 
-GOODBYE = "I'm sorry, I have to go now. Thank you for the talk, and goodbye."
+REASON = "the call has cost as much as it may"
+"""Why a call that has spent its budget ends: the reason of its `EndFrame`."""
 
 
 class BudgetError(ValueError):
@@ -38,7 +39,7 @@ class Budget:
     usd: float
     warn_at: float = 0.8
     stop: bool = True
-    goodbye: str = GOODBYE
+    goodbye: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.usd < float("inf"):
@@ -103,11 +104,11 @@ class BudgetWatch:
         if notice.event is not Event.SPENT or not self.budget.stop:
             return []
         if not self.budget.goodbye:
-            return [EndFrame()]
+            return [EndFrame(reason=REASON)]
         # Our own words, not the LLM's; a caller who speaks into them must not keep the call from ending with them.
         goodbye = TTSSpeakFrame(self.budget.goodbye, append_to_context=False)
         goodbye.interruptible = False
-        return [goodbye, EndFrame()]
+        return [goodbye, EndFrame(reason=REASON)]
 
 
 def _warn(notice: Notice) -> None:

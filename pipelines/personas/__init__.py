@@ -41,6 +41,7 @@ class Persona(BaseModel):
         examples: Turns for language models that learn more from examples than from instructions, as the embedded one.
         greeting: Said when a caller arrives; empty to wait for the caller.
         apology: Said when something fails in mid-call; empty to say nothing.
+        goodbye: Said before a call that has cost as much as it may is ended; empty to end it without a word.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
     """
 
@@ -51,6 +52,7 @@ class Persona(BaseModel):
     examples: tuple[Example, ...] = ()
     greeting: str = ""
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    goodbye: str = "I'm sorry, I have to go now. Thank you for the talk, and goodbye."
     voices: dict[str, dict[str, str | float]] = Field(default_factory=dict)
 
 

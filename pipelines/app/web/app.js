@@ -18,6 +18,7 @@ let muted = false;
 let callerSpeaking = false;
 let thinking = false;
 let reconnected = false;
+let ending = ""; // why the server is about to hang up, if it says so
 
 // --- what the page says ---
 
@@ -193,6 +194,7 @@ function microphoneTrouble({ name, message }) {
 
 async function connect() {
   enter("connecting");
+  ending = "";
   const current = (call = new Call());
   current.addEventListener("message", ({ detail }) => call === current && take(detail));
   current.addEventListener("audio", ({ detail }) => listenTo(detail));
@@ -261,6 +263,9 @@ function take(message) {
     case "bot-stopped-speaking":
       thinking = false;
       break;
+    case "server-message":
+      if (message.data?.type === "ending") ending = sentence(message.data.reason);
+      break;
     case "error":
       thinking = false;
       complain("Something went wrong with the answer", sentence(message.data.error));
@@ -308,6 +313,7 @@ function gaveUp() {
 
 async function left() {
   hangUp();
+  if (ending) return complain("The conversation is over", ending, { label: "Talk again", run: start });
   try {
     await fetch("api/status");
     complain("The conversation was ended by the server", "It does so after minutes of silence.", { label: "Talk again", run: start });
