@@ -312,6 +312,9 @@ def compare(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report to this file, as one page.")
     ] = None,
+    measured: Annotated[
+        bool, typer.Option("--measured", help="Hold it with the embedded models too; takes a minute or two.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Hold one conversation through every architecture, and put the figures side by side."""
@@ -319,14 +322,29 @@ def compare(
     from pipelines.lab import compare as lab
 
     with reported():
+        if measured:
+            _load_embedded()
         with err.status("holding the conversation"):
             comparison = lab.compare()
+            if measured:
+                from pipelines.lab.compare.measured import rows
+
+                comparison = comparison.plus(rows())
             claimed = lab.claims(comparison)
         if html is not None:
             comparing.write_page(comparison, claimed, html)
         _print(json, lambda: comparing.as_json(comparison, claimed), lambda: comparing.render(comparison, claimed))
     if html is not None and not json:
         out.print(str(html), soft_wrap=True, highlight=False)
+
+
+def _load_embedded() -> None:
+    from pipelines.basic_cascade import BASIC_CASCADE
+    from pipelines.stacks.embedded import EMBEDDED
+
+    with _Loading() as loading:
+        run(EMBEDDED.load(BASIC_CASCADE, loading.update))
+        loading.finish()
 
 
 TraceArgument = Annotated[Path, typer.Argument(metavar="TRACE", help="The folder of one conversation.")]

@@ -51,7 +51,7 @@ def _table(comparison: Comparison) -> Table:
     shown = Table(title=f"One conversation: {comparison.conversation.name}", caption_justify="left")
     shown.add_column("")
     for row in comparison.ran:
-        shown.add_column(f"{row.architecture}\n{row.stack}", justify="right")
+        shown.add_column(f"{row.architecture}\n{row.stack}", justify="right", overflow="fold")
     for group, columns in groupby(COLUMNS, lambda column: column.group):
         shown.add_section()
         shown.add_row(Text(group, style="bold"))
@@ -70,13 +70,15 @@ def _cell(cell: Cell, column: Column) -> Text:
 
 
 def _claims(claimed: Sequence[Claim]) -> Table:
+    """Under each that was held, or that could not be, what is claimed of it."""
     shown = Table(title="What articles claim")
-    for column in ("", "of", "claimed", "here", "", "who says so"):
-        shown.add_column(column, justify="right" if column in ("claimed", "here") else "left")
-    before = ""
-    for claim in claimed:
-        name = "" if claim.row.name == before else claim.row.name
-        before = claim.row.name
-        title = "median latency" if claim.column.unit == "ms" else f"a minute of a {claim.column.title}"
-        shown.add_row(name, title, claim.text, _cell(claim.ours, claim.column), claim.verdict, claim.source)
+    for column in ("", "claimed", "here", "", "who says so"):
+        shown.add_column(column, justify="right" if column in ("claimed", "here") else "left", overflow="fold")
+    for name, grouped in groupby(claimed, lambda claim: claim.row.name):
+        shown.add_section()
+        shown.add_row(Text(name, style="bold"))
+        for claim in grouped:
+            title = "median" if claim.column.unit == "ms" else f"{claim.column.unit}, {claim.column.title}"
+            cells = (claim.text, _cell(claim.ours, claim.column), claim.verdict, Text(claim.source))
+            shown.add_row(f"  {title}", *cells)
     return shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -96,6 +96,8 @@ class Cell:
             return f"{self.value:,.0f} ms"
         if column.unit == "%":
             return f"{self.value:.0f} %"
+        if not self.value and not self.rough:
+            return "$0"
         return str(Cost(self.value, frozenset({"something"} if self.rough else ())))
 
     def as_json(self) -> dict[str, Any]:
@@ -229,6 +231,10 @@ class Comparison:
     conversation: Conversation
     rows: tuple[Row, ...]
 
+    def plus(self, rows: Sequence[Row]) -> Comparison:
+        """A new comparison with more rows of the same conversation, as from `measured`."""
+        return replace(self, rows=(*self.rows, *rows))
+
     @property
     def ran(self) -> tuple[Row, ...]:
         """Those that could run."""
@@ -328,7 +334,7 @@ def _held(
     source = f"profile {profile.name}: {profile.summary}"
     cells = {
         **figures(run, Kind.PROFILE, source),
-        **_costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
+        **costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
         **by_definition(architecture),
     }
     return Row(architecture.name, architecture.summary, profile.name, Kind.PROFILE, cells, run=run, services=services)
@@ -380,7 +386,16 @@ def figures(run: Run, kind: Kind, source: str) -> dict[str, Cell]:
     }
 
 
-def _costs(run: Run, services: Mapping[Role, str], prices: Prices, kind: Kind, source: str) -> dict[str, Cell]:
+def costs(run: Run, services: Mapping[Role, str], prices: Prices, kind: Kind, source: str) -> dict[str, Cell]:
+    """The cells that say what a minute costs.
+
+    Args:
+        run: What was held.
+        services: Names in the price table, by role; if there are none, nothing is known of the cost.
+        prices: The table.
+        kind: `PROFILE` or `MEASURED`.
+        source: What the figures rest on, or why there are none.
+    """
     cells = {}
     for minutes in MINUTES:
         for suffix, cached in (("", False), ("_cached", True)):

@@ -43,18 +43,19 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
 
 
 def _figures(comparison: Comparison) -> Iterator[str]:
+    rows = (*comparison.ran, *comparison.refused)
     yield '<table class="figures"><thead><tr><th scope="col"></th>'
-    for row in comparison.rows:
+    for row in rows:
         yield f'<th scope="col" title="{escape(row.summary)}">{escape(row.architecture)}'
         yield f"<small>{escape(row.stack or 'no profile')}</small></th>"
     yield "</tr></thead><tbody>"
     for number, (group, grouped) in enumerate(groupby(COLUMNS, lambda column: column.group)):
         columns = list(grouped)
-        yield f'<tr class="group"><th scope="rowgroup" colspan="{len(comparison.rows) + 1}">'
+        yield f'<tr class="group"><th scope="rowgroup" colspan="{len(rows) + 1}">'
         yield f"<span>{escape(group)}</span></th></tr>"
         for place, column in enumerate(columns):
             yield f'<tr><th scope="row" title="{escape(column.means)}">{escape(column.title)}</th>'
-            for row in comparison.rows:
+            for row in rows:
                 yield from _cells(row, column, columns, place, full=number == 0)
             yield "</tr>"
     yield "</tbody></table>"

@@ -1,0 +1,81 @@
+"""A conversation with real audio: who is heard when, what is cut off, and what is remembered of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.advanced_cascade import ADVANCED_CASCADE
+from pipelines.lab.compare import Kind, Row
+from pipelines.lab.compare.measured import measure, rows
+from pipelines.lab.script import CallerSays, Conversation, agent, caller
+from processors.pcm import Samples
+from tests.traced import ARCHITECTURE, STOP_SECS, WORD_SECS, speech, stack
+
+SONG = "I can sing one note, and I can sing it for as long as you like."
+SCRIPT = Conversation(
+    "a song",
+    caller("What can you do?", at=1.0),
+    agent("It is up to the language model."),
+    caller("Stop that now.", into=1.6),
+    agent("It is up to the language model."),
+    caller("Thank you.", after=1.0),
+    agent("It is up to the language model."),
+)
+
+
+def tone(said: CallerSays) -> Samples:
+    """A word every quarter of a second, on one note."""
+    return speech(WORD_SECS * len(said.text.split()), before=0.0)
+
+
+@pytest.fixture(scope="module")
+def row() -> Row:
+    heard = [said.text for exchange in SCRIPT.exchanges for said in exchange.says]
+    return measure(ARCHITECTURE, stack(heard, [SONG, "All right then.", "You are welcome."]), SCRIPT, voice=tone)
+
+
+def test_every_figure_says_that_it_was_measured_where_and_when(row: Row) -> None:
+    assert row.kind is Kind.MEASURED
+    figures = [cell for cell in row.cells.values() if cell.kind is Kind.MEASURED]
+    assert len(figures) > 10
+    assert all(f"{row.date}, with the stack scripted" in cell.source for cell in figures)
+    assert all("cores" in cell.source for cell in figures)
+
+
+def test_each_turn_is_understood_answered_and_timed(row: Row) -> None:
+    assert row.run is not None
+    assert [answer.understood for answer in row.run.answers] == [answer.asked for answer in row.run.answers]
+    assert row.cells["answered"].value == "3 of 3"
+    for answer in row.run.answers:
+        assert sum(part.ms for part in answer.parts) == pytest.approx(answer.latency_ms)
+        assert (answer.latency_ms or 0) >= 1000 * STOP_SECS - 40
+
+
+def test_an_answer_that_is_cut_off_is_remembered_as_it_was_heard(row: Row) -> None:
+    assert row.run is not None
+    first, *others = row.run.answers
+    assert first.heard is not None
+    assert SONG.startswith(first.heard)
+    assert 3 <= len(first.heard.split()) < len(SONG.split())
+    assert first.remembered == first.heard
+    assert 0 < (first.silent_ms or 0) < 1000
+    assert [(answer.heard, answer.remembered) for answer in others] == [
+        (None, "All right then."),
+        (None, "You are welcome."),
+    ]
+    assert row.cells["heard_truth"].value == 100
+
+
+def test_both_are_heard_in_turn_and_once_at_the_same_time(row: Row) -> None:
+    assert row.run is not None
+    agent_sounds = [sound for sound in row.run.sounds if sound.who == "agent"]
+    callers = [sound for sound in row.run.sounds if sound.who == "caller"]
+    assert callers[0].begin == pytest.approx(1.0, abs=0.01)
+    over = [said for said in callers if any(each.begin < said.begin < each.end for each in agent_sounds)]
+    assert over == [callers[1]]
+
+
+def test_what_the_stack_cannot_fill_says_why() -> None:
+    (found,) = rows([ADVANCED_CASCADE])
+    assert found.kind is Kind.CANNOT_RUN
+    assert found.reason.startswith("no processor exists yet for HEARING")
