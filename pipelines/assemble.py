@@ -86,6 +86,7 @@ def assemble(
     observers: Sequence[BaseObserver] = (),
     clients: bool = True,
     tracing: bool = False,
+    idle_secs: float | None = 300.0,
     budget: Budget | None = None,
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
@@ -100,6 +101,7 @@ def assemble(
         observers: Pipecat observers.
         clients: Whether to tell clients of the transport what happens, by RTVI.
         tracing: Whether to export spans by OpenTelemetry, as Pipecat makes them. They hold what was said.
+        idle_secs: Seconds in which nobody speaks after which the conversation ends; None for never.
         budget: What the call may cost. When it is spent, the persona says its goodbye and the call ends.
 
     Returns:
@@ -144,6 +146,7 @@ def assemble(
         enable_rtvi=clients,
         enable_tracing=tracing,
         enable_turn_tracking=tracing,
+        idle_timeout_secs=idle_secs,
         # What the LLM said before any guard, and the whole context, are not for clients.
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,

@@ -306,6 +306,7 @@ async def _connected(
         persona=persona,
         observers=[_Watch(line), *observers],
         clients=False,
+        idle_secs=None,
     )
     line.send = worker.queue_frame
     result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0)

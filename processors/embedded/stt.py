@@ -83,7 +83,11 @@ class EmbeddedSTTService(STTService):
         clock: Tells the seconds by which a transcription's duration is measured.
     """
 
-    def __init__(self, transcribe: Transcribe, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        transcribe: Transcribe,
+        clock: Callable[[], float] = lambda: time.monotonic(),  # looked up at each call: virtual time replaces it
+    ) -> None:
         super().__init__(
             sample_rate=RATE,
             # A finalized frame always follows the end of speech, so nobody needs to wait on a deadline.

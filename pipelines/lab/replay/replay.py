@@ -234,6 +234,7 @@ class _Work:
                 context=self._player.context(),
                 observers=[quiet, observer],
                 clients=False,
+                idle_secs=None,
             )
             async with running(worker, transport):
                 reporting = asyncio.create_task(self._report())
