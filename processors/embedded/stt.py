@@ -23,6 +23,7 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.settings import STTSettings
 from pipecat.services.stt_service import STTService
 from pipecat.utils.time import time_now_iso8601
+from pipecat.utils.tracing.service_decorators import traced_stt
 
 from processors.embedded.utterance import RATE, Utterance
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
@@ -111,6 +112,7 @@ class EmbeddedSTTService(STTService):
     def can_generate_metrics(self) -> bool:
         return True
 
+    @traced_stt
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         self._utterance.add(audio)
         # A pause's transcript stands for all that was said before it, so nothing is cut off during one.
