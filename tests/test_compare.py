@@ -104,6 +104,7 @@ def test_what_is_remembered_is_held_to_the_audio_that_was_played(comparison: Com
     assert [answer.remembered for answer in cut] == [answer.heard for answer in cut]
     assert vendor.cells["heard_truth"].value == 100
     assert vendor.cells["answered"].value == "6 of 6"
+    assert vendor.cells["early"].value == "0 of 6"
 
 
 def test_a_cache_never_makes_it_dearer_and_a_longer_call_never_cheaper(comparison: Comparison) -> None:

@@ -79,3 +79,20 @@ def test_what_the_stack_cannot_fill_says_why() -> None:
     (found,) = rows([ADVANCED_CASCADE])
     assert found.kind is Kind.CANNOT_RUN
     assert found.reason.startswith("no processor exists yet for HEARING")
+
+
+def test_an_answer_in_a_pause_of_the_callers_is_counted_and_not_taken_for_the_answer() -> None:
+    script = Conversation(
+        "a pause",
+        caller("Here is a number.", at=1.0),
+        caller("Seven.", then=2.0),
+        agent("It is up to the language model."),
+        caller("Thank you."),
+        agent("It is up to the language model."),
+    )
+    heard = [said.text for exchange in script.exchanges for said in exchange.says]
+    found = measure(ARCHITECTURE, stack(heard, [SONG, "Seven it is.", "You are welcome."]), script, voice=tone)
+    assert found.run is not None
+    assert found.cells["early"].value == "1 of 2"
+    assert [answer.remembered for answer in found.run.answers] == ["Seven it is.", "You are welcome."]
+    assert found.cells["heard_truth"].source == "no answer was cut off"

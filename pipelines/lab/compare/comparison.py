@@ -126,6 +126,7 @@ COLUMNS = (
     Column(
         "answered", "turns answered", "the conversation", "", "of those in the script, by an answer that was heard"
     ),
+    Column("early", "answered too early", "the conversation", "", "turns in whose pauses an answer was heard"),
     Column(
         "interruption", "silent after", "the conversation", "ms",
         "from the caller's first sound into an answer until the agent is silent; the longest",
@@ -213,6 +214,7 @@ def _turns(run: Run) -> Iterator[dict[str, Any]]:
             "remembered": answer.remembered,
             "latency_ms": _ms(answer.latency_ms),
             "parts_ms": {part.name: _ms(part.ms) for part in answer.parts},
+            "early": answer.early,
             "interrupted": answer.heard is not None,
             "heard": answer.heard,
             "silent_ms": _ms(answer.silent_ms),
@@ -380,6 +382,7 @@ def figures(run: Run, kind: Kind, source: str) -> dict[str, Cell]:
         "latency_worst": cell(_ms(run.worst_ms), nothing),
         **{column: cell(_ms(parts.get(name)), nothing) for name, column in PARTS.items()},
         "answered": cell(f"{len(run.answered)} of {len(run.answers)}", nothing),
+        "early": cell(f"{sum(answer.early for answer in run.answers)} of {len(run.answers)}", nothing),
         "interruption": cell(_ms(max(reactions, default=None)), uncut),
         "heard_truth": cell(round(100 * true / len(cut), 1) if cut else None, uncut),
         **{name: Cell(Kind.NOT_YET, reason) for name, reason in UNFILLED.items()},

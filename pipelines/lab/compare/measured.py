@@ -182,6 +182,7 @@ class _Turn:
     words: list[tuple[float, str]] = field(default_factory=list)
     interrupted_at: float | None = None
     silent_at: float | None = None
+    answered_early: bool = False
 
 
 class _Watch(BaseObserver):
@@ -250,7 +251,7 @@ class _Line:
         """Say everything, and hear every answer."""
         end = self._begun
         for turn, before in zip(self.turns, [None, *self.turns], strict=False):
-            for said in turn.exchange.says:
+            for place, said in enumerate(turn.exchange.says):
                 start = await self._when(said, before, end)
                 self.current = turn
                 samples = self._spoken[said]
@@ -258,11 +259,13 @@ class _Line:
                 end = start + speech_end(samples, RATE)
                 self._said.append((begin, end))
                 self._speaking.append((start, samples))
-                if before is not None and self._sounds_at(begin):
-                    before.interrupted_at = begin
+                spoken_into = self._sounds_at(begin)
                 await asyncio.sleep(max(0.0, end - self._loop.time()))
-                if before is not None and before.interrupted_at == begin:
-                    before.silent_at = max((until for since, until in self._heard if since < end), default=begin)
+                if place:
+                    turn.answered_early |= spoken_into or any(begin <= since < end for since, _ in self._heard)
+                elif before is not None and spoken_into:
+                    before.interrupted_at = begin
+                    before.silent_at = max(until for since, until in self._heard if since < end)
             turn.speech_end = end
             if await self._first_sound(end) is not None:
                 self._mark(turn, end)
@@ -331,20 +334,27 @@ class _Line:
 def _answer(turn: _Turn, remembered: str) -> Answer:
     heard, silent = None, None
     if turn.interrupted_at is not None and turn.silent_at is not None:
-        heard = " ".join(word for at, word in turn.words if at < turn.silent_at)
+        heard = " ".join(word for at, word in turn.words if turn.speech_end <= at < turn.silent_at)
         silent = 1000 * max(0.0, turn.silent_at - turn.interrupted_at)
     asked = " ".join(said.text for said in turn.exchange.says)
-    return Answer(asked, turn.understood, remembered, turn.parts, heard, silent)
+    return Answer(asked, turn.understood, remembered, turn.parts, heard, silent, turn.answered_early)
 
 
 def _remembered(messages: Sequence[dict[str, Any]], understood: Sequence[str]) -> list[str]:
-    """What the context holds of the answer to each of what was understood; nothing where it holds none."""
+    """What the context holds of the answer to each of what was understood; nothing where it holds none.
+
+    Where an answer was begun in the middle of a turn, the one at its end counts.
+    """
     found = [""] * len(understood)
-    place = -1
+    place, rest = -1, ""
     for message in messages:
         content = str(message.get("content") or "")
         if message.get("role") == "user":
-            place = next((n for n in range(place + 1, len(found)) if content in understood[n]), place)
+            if not rest or content not in rest:
+                place = next((n for n in range(place + 1, len(found)) if content in understood[n]), place)
+                rest = understood[place] if place >= 0 else ""
+            rest = rest.partition(content)[2]
+            found[place] = ""
         elif message.get("role") == "assistant" and place >= 0:
             found[place] = f"{found[place]} {content}".strip()
     return found

@@ -43,6 +43,7 @@ class Answer:
         heard: If it was cut off, its words that had begun to sound when it fell silent.
         parts: Where the time went from the end of the caller's speech to the first sound; empty if there was no answer.
         silent_ms: If it was cut off, from the caller's first sound until it was silent.
+        early: Whether an answer was heard before the caller was done, in a pause.
     """
 
     asked: str
@@ -51,6 +52,7 @@ class Answer:
     parts: tuple[Part, ...]
     heard: str | None = None
     silent_ms: float | None = None
+    early: bool = False
 
     @property
     def latency_ms(self) -> float | None:
