@@ -184,3 +184,40 @@ def test_assemble_is_the_function_in_whatever_order_things_are_imported():
     for first in ("import pipelines.assemble", "from pipelines.assemble import check", "import pipelines.diagram"):
         script = f"{first}; from pipelines import assemble; assert callable(assemble), assemble"
         subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+IN_THREADS = """
+import asyncio, json, sys, threading
+from types import SimpleNamespace
+from pipelines import BASIC_CASCADE, EMBEDDED
+from pipelines.stacks import catalogue, embedded
+from pipelines.stacks.stack import IMPORTING
+
+model = SimpleNamespace(transcribe=None, url="http://127.0.0.1:9/v1", api_key="none", next_slot=lambda: 0)
+for once in (embedded.RECOGNISER, embedded.LANGUAGE_MODEL, embedded.SYNTHESISER):
+    once._model = model
+looked_for, alone = set(), set()
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("pipecat") and threading.current_thread() is not threading.main_thread():
+            looked_for.add(name)
+            if not IMPORTING._is_owned():
+                alone.add(name)
+
+sys.meta_path.insert(0, Watch())
+chosen = {slot: catalogue.SERVICES[slot][name] for slot, name in json.loads(sys.argv[1]).items()}
+asyncio.run(EMBEDDED.replace(**chosen).load(BASIC_CASCADE))
+print(json.dumps([len(looked_for), sorted(alone)]))
+"""
+
+
+@pytest.mark.parametrize("services", [{}, {"STT": "elevenlabs", "LLM": "anthropic"}, {"STT": "deepgram"}])
+def test_one_thread_at_a_time_enters_the_circles_of_pipecats_imports(services):
+    """Two of them met in the middle once, and a load ended in a deadlock that Python reports as an error."""
+    keys = {f"{vendor}_API_KEY": "none" for vendor in ("ANTHROPIC", "DEEPGRAM", "ELEVENLABS")}
+    command = [sys.executable, "-c", IN_THREADS, json.dumps(services)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT, env={**os.environ, **keys})
+    looked_for, alone = json.loads(done.stdout)
+    assert looked_for > 100
+    assert alone == []

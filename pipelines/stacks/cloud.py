@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipelines.definition import Capability
-from pipelines.stacks.stack import Progress, Service, Session, Stack, StackError
+from pipelines.stacks.stack import IMPORTING, Progress, Service, Session, Stack, StackError
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
@@ -44,12 +44,13 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
     """
 
     def load(progress: Progress) -> None:
-        from anthropic import AsyncAnthropic
+        with IMPORTING:
+            from anthropic import AsyncAnthropic
 
-        import processors.cloud.anthropic  # noqa: F401
+            import processors.cloud.anthropic  # noqa: F401
 
-        # Most of the library is imported when a client is made, or asked.
-        AsyncAnthropic(api_key="none").messages  # noqa: B018
+            # Most of the library is imported when a client is made, or asked.
+            AsyncAnthropic(api_key="none").messages  # noqa: B018
 
     def build(session: Session) -> FrameProcessor:
         from anthropic import AsyncAnthropic, Timeout
@@ -89,7 +90,8 @@ def elevenlabs_tts(*, model: str = ELEVENLABS_TTS_MODEL, base_url: str | None = 
     voices = Voices(base_url)
 
     def load(progress: Progress) -> None:
-        import processors.cloud.elevenlabs  # noqa: F401
+        with IMPORTING:
+            import processors.cloud.elevenlabs  # noqa: F401
 
         voices.fetch()
 
@@ -125,7 +127,8 @@ def elevenlabs_stt(*, model: str = ELEVENLABS_STT_MODEL, base_url: str | None = 
     """ElevenLabs' realtime websocket, in English; the pipeline's VAD says when to commit. `base_url` must be https."""
 
     def load(progress: Progress) -> None:
-        import processors.cloud.elevenlabs  # noqa: F401
+        with IMPORTING:
+            import processors.cloud.elevenlabs  # noqa: F401
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.transcriptions.language import Language
@@ -148,11 +151,12 @@ def deepgram(*, model: str = DEEPGRAM_MODEL, base_url: str | None = None) -> Ser
     """Deepgram's live websocket, in English; the pipeline's VAD says when to finalize."""
 
     def load(progress: Progress) -> None:
-        import httpx
-        import pipecat.services.deepgram.stt  # noqa: F401
+        with IMPORTING:
+            import httpx
+            import pipecat.services.deepgram.stt  # noqa: F401
 
-        # Most of the library is imported when a client is made, as Deepgram's does.
-        httpx.AsyncClient()
+            # Most of the library is imported when a client is made, as Deepgram's does.
+            httpx.AsyncClient()
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.deepgram.stt import DeepgramSTTService

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipelines.definition import Capability
-from pipelines.stacks.stack import Progress, Service, Session, Stack
+from pipelines.stacks.stack import IMPORTING, Progress, Service, Session, Stack
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
@@ -85,7 +85,8 @@ SYNTHESISER = Once("voice", _load_synthesiser)
 
 
 def _load_stt(progress: Progress) -> None:
-    import processors.embedded.stt  # noqa: F401
+    with IMPORTING:
+        import processors.embedded.stt  # noqa: F401
 
     RECOGNISER.load(progress)
 
@@ -99,18 +100,20 @@ def _load_llm(progress: Progress) -> None:
 
 
 def _import_llm() -> None:
-    import httpx2
-    from openai import AsyncOpenAI
+    with IMPORTING:
+        import httpx2
+        from openai import AsyncOpenAI
 
-    import processors.embedded.llm  # noqa: F401
+        import processors.embedded.llm  # noqa: F401
 
-    # Most of either library is imported when a client is made, or asked.
-    httpx2.AsyncClient()
-    AsyncOpenAI(api_key="none").chat.completions  # noqa: B018
+        # Most of either library is imported when a client is made, or asked.
+        httpx2.AsyncClient()
+        AsyncOpenAI(api_key="none").chat.completions  # noqa: B018
 
 
 def _load_tts(progress: Progress) -> None:
-    import processors.embedded.tts  # noqa: F401
+    with IMPORTING:
+        import processors.embedded.tts  # noqa: F401
 
     SYNTHESISER.load(progress)
 

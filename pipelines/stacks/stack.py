@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -31,6 +32,11 @@ ASSEMBLY = (
     "processors.turns.vad",
 )
 """What `pipelines.assemble.assemble` imports when it is called."""
+
+
+IMPORTING = threading.RLock()
+"""Held by whoever imports something of Pipecat's while models load in threads. Its modules import each other in
+circles: two threads that enter a circle from two sides would wait for each other."""
 
 
 class StackError(RuntimeError):
@@ -65,7 +71,7 @@ class Service:
         build: Makes the processor for one conversation. Imports the vendor's library when called, not before.
         provides: What it can do.
         load: Loads what all conversations of the process share, and imports what `build` would import on the event
-            loop. Blocks; it is called in a thread, and again calls must be cheap.
+            loop, holding `IMPORTING`. Blocks; it is called in a thread, and again calls must be cheap.
         keys: Environment variables that must be set.
     """
 
@@ -132,16 +138,18 @@ class Stack:
 
 
 def _prepare_assembly(progress: Progress) -> None:
-    for name in ASSEMBLY:
-        import_module(name)
-    from processors.turns.vad import silero
+    with IMPORTING:
+        for name in ASSEMBLY:
+            import_module(name)
+        from processors.turns.vad import silero
 
-    silero()
+        silero()
 
 
 def _load_turn_model(progress: Progress) -> None:
-    from processors.turns.strategy import smart_turn
-
     progress("turn taking", 0.0)
-    smart_turn()
+    with IMPORTING:
+        from processors.turns.strategy import smart_turn
+
+        smart_turn()
     progress("turn taking", 1.0)
