@@ -19,7 +19,7 @@ from pipecat.frames.frames import Frame, TranscriptionFrame, TTSTextFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
-from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.llm_service import FunctionCallParams
 
 from pipelines import personas
 from pipelines.architectures import ARCHITECTURES
@@ -37,7 +37,8 @@ from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import LatencyObserver, Part
 from pipelines.lab.projection import ProjectionError, Shape, measured
 from pipelines.lab.script import CallerSays, Conversation, Exchange
-from pipelines.stacks import Session, Stack
+from pipelines.lab.tools import answered_by
+from pipelines.stacks import Stack
 from pipelines.stacks.embedded import EMBEDDED, SYNTHESISER
 from processors.embedded.hibari import SAMPLE_RATE, Controls
 from processors.pcm import Samples, to_pcm, to_samples
@@ -161,14 +162,7 @@ def _with_tools(stack: Stack, conversation: Conversation) -> Stack:
         found = [each.result for each in results if dict(each.arguments) == dict(params.arguments)]
         await params.result_callback(found[0] if found else {"error": "there is no such order"})
 
-    def build(session: Session) -> Any:
-        llm = stack.services["LLM"].build(session)
-        if isinstance(llm, LLMService):
-            for name in {each.tool for each in results}:
-                llm.register_function(name, call)
-        return llm
-
-    return stack.replace(LLM=replace(stack.services["LLM"], build=build))
+    return stack.replace(LLM=answered_by(stack.services["LLM"], call, {each.tool for each in results}))
 
 
 @dataclass

@@ -12,7 +12,7 @@ import soxr
 from pipelines.lab.acoustics import AUDIBLE_DBFS, WINDOW_SECS, levels, speech_end
 from pipelines.lab.replay.replay import LEAD_SECS
 from pipelines.lab.script import words
-from pipelines.lab.trace import Trace, TracedTurn
+from pipelines.lab.trace import Event, Trace, TracedTurn
 from processors.pcm import Samples
 
 Hear = Callable[[Samples], str]
@@ -80,28 +80,19 @@ class Evidence:
         late = 1000 * (decided - marks.speech_end)
         return late if late > LATE_MS else 0.0
 
-    def before(self, number: int) -> list[dict[str, Any]]:
+    def before(self, turn: TracedTurn) -> list[dict[str, Any]]:
         """The context before a turn's own words."""
-        for turn in self.trace.turns:
-            if turn.number == number:
-                for event in turn.events:
-                    if event.kind == "LLMContextFrame" and event.stage == "USER_TURN":
-                        messages = [dict(message) for message in (event.payload or {})["messages"]]
-                        return messages[: last_of("user", messages)]
-        return []
+        messages = asked_with(turn)
+        return messages[: last_of("user", messages)]
 
     def remembered(self, turn: TracedTurn) -> str:
-        """What the context of a later turn holds of this turn's answer."""
-        number = turn.number
-        asked = self.before(number)
-        for event in self.turn.events:
-            if event.kind == "LLMContextFrame" and event.stage == "USER_TURN":
-                messages = (event.payload or {})["messages"]
-                own = [m for m in messages[len(asked) + 1 :] if m.get("role") == "assistant" and m.get("content")]
-                return str(own[0]["content"]) if own else ""
-        return ""
+        """What the context of this turn holds of the answer to an earlier one."""
+        since = asked_with(self.turn)[len(self.before(turn)) + 1 :]
+        own = [message for message in since if message.get("role") == "assistant" and message.get("content")]
+        return str(own[0]["content"]) if own else ""
 
     def heard_caller(self, turn: TracedTurn) -> str:
+        """The words that can be heard in all that the caller said until the turn was decided to be over."""
         samples = self.trace.heard[round(max(0.0, turn.begin - LEAD_SECS) * RATE) : round(self.decided(turn) * RATE)]
         return self._recognised(samples)
 
@@ -118,6 +109,7 @@ class Evidence:
         return self._recognised(soxr.resample(played, rate, RATE).astype(np.float32))
 
     def decided(self, turn: TracedTurn) -> float:
+        """When a turn was decided to be over, in seconds of the conversation; its end if that is not known."""
         return turn.marks.at.get("turn_decided", turn.end)
 
     def _went_on(self, turn: TracedTurn, after: TracedTurn) -> bool:
@@ -136,6 +128,17 @@ class Evidence:
         samples = samples[: end + RATE // 2]
         piece = round(HEARD_SECS * RATE)
         return " ".join(self._hear(samples[at : at + piece]) for at in range(0, len(samples), piece)).strip()
+
+
+def contexts(turn: TracedTurn) -> list[Event]:
+    """The events with which the language model was asked in a turn, guesses included."""
+    return [event for event in turn.events if event.kind == "LLMContextFrame" and event.stage == "USER_TURN"]
+
+
+def asked_with(turn: TracedTurn) -> list[dict[str, Any]]:
+    """The messages of the first context of a turn; none if the language model was never asked."""
+    given = contexts(turn)
+    return [dict(message) for message in (given[0].payload or {})["messages"]] if given else []
 
 
 def last_of(role: str, messages: Sequence[dict[str, Any]]) -> int:

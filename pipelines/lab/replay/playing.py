@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from pipecat.frames.frames import (
-    EagerTranscriptionFrame,
-    Frame,
-    InterimTranscriptionFrame,
-    LLMContextFrame,
-    LLMTextFrame,
-    TranscriptionFrame,
-)
+from pipecat.frames.frames import Frame, LLMContextFrame, LLMTextFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.llm_service import FunctionCallParams, LLMService
+from pipecat.services.llm_service import FunctionCallParams
 
 from pipelines.definition import Architecture, Port, Stage
+from pipelines.lab.replay.rebuild import context
 from pipelines.lab.replay.rebuild import frame as rebuilt
+from pipelines.lab.tools import answered_by
 from pipelines.lab.trace import Event, Trace
 from pipelines.lab.trace.observer import PIPELINE
 from pipelines.lab.trace.payload import TAKEN
@@ -37,8 +31,8 @@ FROM_OUTSIDE = {"TTSSpeakFrame", "LLMRunFrame", "CallerSpeechFrame"}
 """What an application or a script may put into a pipeline."""
 
 CONSUMED: dict[Port | None, tuple[type[Frame], ...]] = {
-    Port.TRANSCRIPT: (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame),
-    Port.CONTEXT: (LLMContextFrame,),
+    Port.TRANSCRIPT: TAKEN[Port.TRANSCRIPT],
+    Port.CONTEXT: TAKEN[Port.CONTEXT],
     Port.TEXT: (LLMTextFrame,),
 }
 """What a stage does not pass on, by the port that it reads."""
@@ -88,7 +82,7 @@ class Player:
         """The stack with recordings in the places of all stages that are not alive."""
         built = {name: self._service(stage) for name, stage in self._fixed.items()}
         live = {
-            name: replace(service, build=self._listened(service))
+            name: answered_by(service, self._result, (None, *self._tools))
             for name, service in stack.services.items()
             if name not in built
         }
@@ -103,30 +97,15 @@ class Player:
 
         return Service("recorded", build, frozenset(stage.needs))
 
-    def _listened(self, service: Service) -> Any:
-        """A service's `build`, such that calls of tools get the recorded results: no tool acts again."""
-
-        def build(session: Session) -> FrameProcessor:
-            processor = service.build(session)
-            if isinstance(processor, LLMService):
-                for name in (None, *self._tools):
-                    processor.register_function(name, self._result)
-            return processor
-
-        return build
-
     async def _result(self, params: FunctionCallParams) -> None:
+        """What the tool gave when it was called in the recorded conversation."""
         same = [known for known in self._results if known["name"] == params.function_name]
         exact = [known for known in same if known["arguments"] == params.arguments]
-        for known in exact or same:
-            await params.result_callback(known["result"])
-            return
-        await params.result_callback({"error": "this tool was not called in the recorded conversation"})
+        known = [*exact, *same, {"result": {"error": "this tool was not called in the recorded conversation"}}]
+        await params.result_callback(known[0]["result"])
 
     def context(self) -> LLMContext:
         """The context in which the conversation goes on: with the tools that it had."""
-        from pipelines.lab.replay.rebuild import context
-
         given = [event.payload for event in self._trace.events if event.kind == "LLMContextFrame" and event.payload]
         return context({**given[0], "messages": []}) if given else LLMContext()
 

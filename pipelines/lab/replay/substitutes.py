@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.definition import Architecture
-from pipelines.lab.replay.evidence import PAUSE_SECS, RATE, Evidence, heard_of, last_of
+from pipelines.lab.replay.evidence import PAUSE_SECS, RATE, Evidence, contexts, heard_of, last_of
 from pipelines.lab.replay.replay import replay as run_again
 from pipelines.lab.script import words
 from pipelines.lab.trace import Event, Trace
@@ -92,7 +92,7 @@ class Substitutes:
         events.sort(key=lambda event: event.at)
         again = self.replay("STT", events)
         understood = " ".join(turn.transcript for turn in again.turns).strip()
-        outcome = " ".join(turn.planned for turn in again.turns).strip()
+        outcome = _written(again)
         return Experiment(
             "VAD",
             f"all of the speech, from {stretches[0][0]:.2f} s on ({understood!r})",
@@ -116,11 +116,10 @@ class Substitutes:
         if len(group) == 1:
             return Experiment("USER_TURN", skipped="the caller did not go on after it")
         said = " ".join(turn.transcript for turn in group)
-        first = group[0].number
         return self._answer_to(
             "USER_TURN",
             f"the turn ended only after {said!r}",
-            lambda messages: [*self._evidence.before(first), {"role": "user", "content": said}],
+            lambda messages: [*self._evidence.before(group[0]), {"role": "user", "content": said}],
         )
 
     def assistant_turn(self) -> Experiment:
@@ -149,20 +148,18 @@ class Substitutes:
 
     def llm(self) -> Experiment:
         """The expected answer written, and the voice run again."""
-        out = [
+        texts = [
             event
             for event in self._evidence.turn.events
-            if event.stage == "LLM" and event.way == "out" and not event.up
+            if event.kind == "LLMTextFrame" and event.stage == "LLM" and event.way == "out"
         ]
-        texts = [event for event in out if event.kind == "LLMTextFrame"]
         if not texts:
             return Experiment("LLM", skipped="it was never asked")
-        events = []
-        for event in self._evidence.trace.events:
-            if event.frame == texts[0].frame:
-                events.append(event.model_copy(update={"payload": {"text": self._expected}}))
-            elif not any(event.frame == text.frame for text in texts):
-                events.append(event)
+        first, *others = texts
+        events = [
+            event.model_copy(update={"payload": {"text": self._expected}}) if event.frame == first.frame else event
+            for event in _without(self._evidence.trace.events, others)
+        ]
         again = self.replay("SENTENCES", events)
         outcome = self._evidence.heard_back(again, None)
         return Experiment("LLM", f"the answer {self._expected!r}", outcome, holds(outcome, self._expected))
@@ -183,11 +180,7 @@ class Substitutes:
         self, stage: str, reference: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
     ) -> Experiment:
         """What the language model and all behind it make of another context."""
-        own = {
-            event.frame
-            for event in self._evidence.turn.events
-            if event.kind == "LLMContextFrame" and event.stage == "USER_TURN"
-        }
+        own = {event.frame for event in contexts(self._evidence.turn)}
         events = []
         for event in self._evidence.trace.events:
             if event.frame in own and event.payload:
@@ -195,8 +188,13 @@ class Substitutes:
                 event = event.model_copy(update={"payload": {**event.payload, "messages": messages}})
             events.append(event)
         again = self.replay("LLM", events)
-        outcome = " ".join(turn.planned for turn in again.turns).strip()
+        outcome = _written(again)
         return Experiment(stage, reference, outcome, holds(outcome, self._expected))
+
+
+def _written(trace: Trace) -> str:
+    """All that the language model wrote."""
+    return " ".join(turn.planned for turn in trace.turns).strip()
 
 
 def _without(events: Iterable[Event], some: Iterable[Event]) -> list[Event]:
