@@ -11,6 +11,7 @@ from pipelines.lab.compare import plots
 from pipelines.lab.compare.claims import Claim
 from pipelines.lab.compare.comparison import COLUMNS, Cell, Column, Comparison, Kind, Row
 from pipelines.lab.compare.run import Answer
+from pipelines.lab.page import filled, style
 
 
 def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
@@ -23,7 +24,7 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
     folder = Path(__file__).parent
     parts = {
         "TITLE": escape(f"Antiphon · {comparison.conversation.name}"),
-        "STYLE": (folder / "report.css").read_text(encoding="utf-8"),
+        "STYLE": style(folder / "report.css"),
         "CONVERSATION": escape(comparison.conversation.name),
         "EXCHANGES": str(len(comparison.conversation.exchanges)),
         "FIGURES": "".join(_figures(comparison)),
@@ -35,11 +36,7 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
         "REFUSED": "".join(f"<dt>{escape(row.name)}</dt><dd>{escape(row.reason)}</dd>" for row in comparison.refused),
         "SOURCES": "".join(_sources(comparison)),
     }
-    before, *rest = (folder / "report.html").read_text(encoding="utf-8").split("%%")
-    pieces = [before]
-    for name, between in zip(rest[::2], rest[1::2], strict=True):
-        pieces += [parts[name], between]
-    return "".join(pieces)
+    return filled(folder / "report.html", parts)
 
 
 def _figures(comparison: Comparison) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.lab.cost import CostLedger
+from pipelines.lab.page import filled, style
 from pipelines.lab.trace.event import Event
 from pipelines.lab.trace.meta import INPUT_RATE, OUTPUT_RATE
 from pipelines.lab.trace.reader import Trace, TracedTurn
@@ -41,16 +42,11 @@ def page(trace: Trace) -> str:
     data = json.dumps(_content(trace), ensure_ascii=False, separators=(",", ":"))
     parts = {
         "TITLE": html.escape(f"{trace.meta.architecture or 'conversation'} · {trace.folder.name}"),
-        "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
+        "STYLE": style(folder / "page.css"),
         "SCRIPT": (folder / "page.js").read_text(encoding="utf-8"),
         "DATA": data.replace("<", "\\u003c"),
     }
-    text = (folder / "page.html").read_text(encoding="utf-8")
-    before, *rest = text.split("%%")
-    pieces = [before]
-    for name, between in zip(rest[::2], rest[1::2], strict=True):
-        pieces += [parts[name], between]
-    return "".join(pieces)
+    return filled(folder / "page.html", parts)
 
 
 def _content(trace: Trace) -> dict[str, Any]:
