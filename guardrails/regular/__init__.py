@@ -1,0 +1,21 @@
+"""Regular rules: terms and patterns, compiled to an automaton that says after each character what is undecided."""
+
+from guardrails.regular.automaton import Automaton
+from guardrails.regular.nfa import TooLargeError, bound
+from guardrails.regular.pattern import PatternError, parse
+from guardrails.regular.scanner import RegularScanner
+from guardrails.regular.tree import Node
+from guardrails.regular.words import claim, term, words
+
+__all__ = [
+    "Automaton",
+    "Node",
+    "PatternError",
+    "RegularScanner",
+    "TooLargeError",
+    "bound",
+    "claim",
+    "parse",
+    "term",
+    "words",
+]
