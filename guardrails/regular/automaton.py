@@ -49,7 +49,7 @@ class Automaton:
         self._nfa = Nfa()
         for tree, rank in rules:
             self._nfa.add(tree, rank)
-        self._states: dict[tuple[frozenset[int], bool], State] = {}
+        self._states: dict[tuple[frozenset[int], bool, int], State] = {}
         start = frozenset([self._nfa.start])
         self.starts = {word: State(start, word, NEVER, NEVER) for word in (False, True)}
         for char in {fold(char) for char in ORDINARY} - {fold("*")}:
@@ -58,27 +58,30 @@ class Automaton:
 
     def move(self, state: State, char: Folded) -> tuple[State | None, int]:
         """Where a character leads: kept in the state's `moves`."""
-        edge = state.word != (char.kind is Kind.WORD)
-        nodes = self._nfa.reach(state.nodes, edge)
-        began = state not in self.starts.values()
-        before = self._nfa.accepted(nodes) if began else NEVER
-        found = self._nfa.move(nodes, char, began=began)
-        state.moves[char] = made = (self._state(found, char.kind is Kind.WORD), before)
+        word = char.kind is Kind.WORD
+        nodes = self._nfa.reach(state.nodes, edge=state.word != word)
+        begun = state not in self.starts.values()
+        moved = self._nfa.move(nodes, char)
+        # What may stand for nothing leaves a match where it is, but is no part of one that ends there.
+        stayed = self._nfa.waiting(nodes) if begun and "" in char.bases else set()
+        before = self._nfa.accepted(nodes) if begun else NEVER
+        state.moves[char] = made = (self._state(moved, stayed, word), before)
         return made
 
     def ends(self, state: State) -> int:
         """The strongest rule that has matched if the text ends here."""
         return self._nfa.accepted(self._nfa.reach(state.nodes, edge=state.word))
 
-    def _state(self, nodes: set[int], word: bool) -> State | None:
+    def _state(self, moved: set[int], stayed: set[int], word: bool) -> State | None:
+        nodes = frozenset(moved | stayed)
         if not nodes:
             return None
-        key = (frozenset(nodes), word)
+        rank = self._nfa.accepted(self._nfa.reach(moved))
+        key = (nodes, word, rank)
         if key not in self._states:
             if len(self._states) >= MOST_STATES:
                 self._states.clear()
                 for start in self.starts.values():
                     start.moves.clear()
-            rank = self._nfa.accepted(self._nfa.reach(nodes))
-            self._states[key] = State(key[0], word, rank, self._nfa.rank(nodes))
+            self._states[key] = State(nodes, word, rank, self._nfa.rank(nodes))
         return self._states[key]

@@ -31,7 +31,7 @@ class Nfa:
 
     def _node(self, rank: int) -> int:
         for edges in (self.on_class, self.on_gap, self.on_boundary, self.on_nothing):
-            edges.append([])  # type: ignore[attr-defined]
+            edges.append([])
         self.on_char.append({})
         self.ranks.append(rank)
         return len(self.ranks) - 1
@@ -130,25 +130,20 @@ class Nfa:
             nodes = found
         return set(nodes)
 
-    def move(self, nodes: Iterable[int], char: Folded, *, began: bool) -> set[int]:
-        """Where a character leads from nodes that `reach` has given.
-
-        Args:
-            nodes: Where from.
-            char: What it counts as.
-            began: Whether the match has begun: if so, a character that may stand for nothing leaves it where it is.
-        """
+    def move(self, nodes: Iterable[int], char: Folded) -> set[int]:
+        """Where a character leads from nodes that `reach` has given."""
         nodes = list(nodes)
         found: set[int] = set()
         if char.kind is Kind.GAP:
             for node in nodes:
                 found.update(self.on_gap[node])
-        for base in char.bases:
-            if base:
-                found |= self.step(nodes, base)
-            elif began:
-                found.update(nodes)
+        for base in filter(None, char.bases):
+            found |= self.step(nodes, base)
         return found
+
+    def waiting(self, nodes: Iterable[int]) -> set[int]:
+        """Those of the nodes that lead on by a character."""
+        return {node for node in nodes if self.on_char[node] or self.on_class[node] or self.on_gap[node]}
 
     def accepted(self, nodes: Iterable[int]) -> int:
         """The strongest rank that is accepted in these nodes; `NEVER` if none is."""

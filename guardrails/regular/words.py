@@ -14,8 +14,8 @@ LONGEST_WORD = 24
 """Longer words between those of a claim end it."""
 
 NEGATIONS = frozenset(
-    "no not never none nothing neither nor cannot cant wont dont doesnt isnt arent wasnt werent couldnt wouldnt shouldnt "
-    "didnt without unable impossible nobody hardly".split()
+    "no not never none nothing neither nor cannot cant wont dont doesnt isnt arent wasnt werent couldnt wouldnt "
+    "shouldnt didnt without unable impossible nobody hardly".split()
 )
 
 

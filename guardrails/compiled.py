@@ -1,0 +1,100 @@
+"""A policy's rules for one direction, ready to scan with. Made once, shared by all conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from guardrails.fold import fold
+from guardrails.personal import BOUND, scanners as personal_scanners
+from guardrails.regular import Automaton, Node, RegularScanner, bound, claim, parse, term
+from guardrails.scanning import Scanner
+
+if TYPE_CHECKING:
+    from guardrails.policy import Direction, Policy, Rule
+
+STRENGTH = ("end_call", "hand_over", "stop", "refuse", "replace_sentence", "cut_sentence", "redact")
+"""Actions, the strongest first. Of two rules that cover the same words the stronger one acts, and of two of the same
+strength the one that stands first in the policy."""
+
+MOST_KEPT = 32
+
+
+def trees(rule: Rule) -> Iterator[Node]:
+    """What a rule looks for, where that is words or patterns.
+
+    Raises:
+        PatternError, ValueError: If something cannot be looked for. One line with the mend.
+    """
+    if rule.kind == "patterns":
+        yield from map(parse, rule.patterns)
+    elif rule.kind == "claims":
+        for parts in rule.claims:
+            yield claim(parts, rule.within, rule.unless_negated)
+    elif rule.kind in ("terms", "topics", "disclosure", "script", "injection", "toxicity"):
+        yield from map(term, rule.phrases)
+
+
+class Rules:
+    """The rules of a policy for one direction, by rank: the lower, the stronger.
+
+    Args:
+        policy: The policy.
+        direction: Which of its rules.
+
+    Attributes:
+        bound: How many characters can be undecided at most, those that cannot be seen not counted.
+        sentences: Whether any rule asks where sentences end.
+        replaces: Whether any replaces whole sentences.
+        disclosures: The ranks of what must be said before a topic.
+        opening: Those of them that must be said first of all.
+
+    Raises:
+        ValueError: If a rule cannot be looked for; the policy's own check says so before.
+    """
+
+    def __init__(self, policy: Policy, direction: Direction) -> None:
+        rules = [rule for rule in policy.rules if direction in rule.direction and rule.kind != "tool"]
+        self._ranked = sorted(rules, key=lambda rule: STRENGTH.index(rule.action))
+        ranked = list(enumerate(self._ranked))
+        spoken = [(tree, rank) for rank, rule in ranked for tree in trees(rule)]
+        self._automaton = Automaton(spoken)
+        self._personal = [
+            (what, rank, rule.strict) for rank, rule in ranked if rule.kind == "personal" for what in rule.what
+        ]
+        self.disclosures = {rank for rank, rule in ranked if rule.kind == "disclosure"}
+        self.opening = {rank for rank in self.disclosures if self._ranked[rank].at_start}
+        self.replaces = any(rule.action == "replace_sentence" for rule in rules)
+        self.sentences = bool(self.disclosures) or any(rule.action.endswith("_sentence") for rule in rules)
+        self.bound = max(
+            [bound(tree) for tree, _ in spoken] + [BOUND[what] for what, _, _ in self._personal], default=0
+        )
+        self._topics = Automaton((tree, rank) for tree, rank in spoken if rank in self.disclosures)
+
+    def __getitem__(self, rank: int) -> Rule:
+        return self._ranked[rank]
+
+    def scanners(self) -> list[Scanner]:
+        """New scanners for one conversation."""
+        scanners: list[Scanner] = [RegularScanner(self._automaton)]
+        return scanners + personal_scanners(self._personal)
+
+    def topics(self, text: str) -> set[int]:
+        """The disclosures whose topic a text begins."""
+        scanner = RegularScanner(self._topics)
+        spans = [span for at, char in enumerate(map(fold, text)) if char.bases for span in scanner.step(at, char)]
+        return {span.rank for span in (*spans, *scanner.finish())}
+
+
+_made: dict[tuple[int, Direction], tuple[Policy, Rules]] = {}
+
+
+def compiled(policy: Policy, direction: Direction) -> Rules:
+    """The rules of a policy for one direction. The same policy object gives the same rules again."""
+    key = (id(policy), direction)
+    if key not in _made:
+        if len(_made) >= MOST_KEPT:
+            _made.pop(next(iter(_made)))
+        # The policy is kept, so that its id is no other's.
+        _made[key] = (policy, Rules(policy, direction))
+    return _made[key][1]

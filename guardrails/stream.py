@@ -1,0 +1,412 @@
+"""Guards a text while it is being written: what comes out is what would come out of the whole, as early as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from guardrails.compiled import Rules, compiled
+from guardrails.fold import IGNORED, SPACE, Kind, fold, folded
+from guardrails.scanning import GAP_LIMIT, NEVER, Span
+from guardrails.sentences import Sentences
+from guardrails.splice import START, Splice
+
+if TYPE_CHECKING:
+    from guardrails.policy import Action, Direction, Policy
+
+GUARD = "guard"
+"""The rule that a decision names when it is the guard itself that failed."""
+
+MOST_CHARACTERS = 20_000
+"""Of one answer. What is longer is not said."""
+
+STOPS: frozenset[Action] = frozenset({"stop", "refuse", "hand_over", "end_call"})
+"""After these nothing more of an answer is said."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a rule did to an answer. Holds none of the words that were kept back.
+
+    Args:
+        rule: The rule's id, or `GUARD` where the guard itself failed.
+        action: What it did.
+        text: What was said instead; "" if nothing.
+        start: Number of the first character of the answer that it covers.
+        end: Number of the character after the last.
+    """
+
+    rule: str
+    action: Action
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a whole text.
+
+    Args:
+        text: What may be said or read.
+        decisions: What rules did, in the order of the text.
+        blocked: Whether one of them refused it, or stopped within it.
+    """
+
+    text: str
+    decisions: tuple[Decision, ...]
+    blocked: bool
+
+
+class StreamGuard:
+    """Holds one conversation's answers to a policy.
+
+    Feed it an answer in pieces of any size, then `finish` it, or `abort` it when the caller interrupts. The pieces
+    together are what the whole answer would have given, however it was split, and nothing is kept back that no
+    continuation could forbid. Of every answer the end is remembered as it was heard, so that what is forbidden can't be
+    said half in one and half in the next.
+
+    Nothing that goes wrong inside lets anything out: the rest of the answer is not said, and the policy's fallback is.
+
+    Args:
+        policy: The rules.
+        direction: Which of them: those for what is said, or for what is heard.
+        budget: How many characters an answer may have.
+
+    Attributes:
+        stopped: Whether the rest of this answer says nothing.
+        failure: What went wrong inside, as the name of an error; None if nothing did.
+    """
+
+    def __init__(self, policy: Policy, *, direction: Direction = "said", budget: int = MOST_CHARACTERS) -> None:
+        self._policy = policy
+        self._rules: Rules = compiled(policy, direction)
+        self._scanners = self._rules.scanners()
+        self._budget = budget
+        self._next = 0
+        self._memory = ""
+        self._under_way = False
+        self._decisions: list[Decision] = []
+        self._disclosed: set[int] = set()
+        self._owed: set[int] = set(self._rules.opening)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.stopped = False
+        self.failure: str | None = None
+        self._buffer: list[str] = []
+        self._cover: list[int] = []
+        self._base = self._first = self._next
+        self._gap = 0
+        self._half = ""
+        self._sentences = Sentences()
+        self._ended: list[tuple[int, int]] = []
+        self._cutting = self._replacing = NEVER
+        self._preceded: dict[int, list[int]] = {}
+        self._covered = False
+        self._within = NEVER
+        self._since = 0
+        self._tail = START
+        self._said: list[str] = []
+        self._disclosing: list[int] = []
+
+    @property
+    def held(self) -> int:
+        """How many characters are kept back at the moment."""
+        return len(self._buffer)
+
+    @property
+    def bound(self) -> int:
+        """How many characters can be kept back at most, those that cannot be seen not counted."""
+        return self._rules.bound
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What has been decided and not been taken yet, in order."""
+        return tuple(self._decisions)
+
+    def take(self) -> list[Decision]:
+        """What has been decided since this was last called."""
+        taken, self._decisions = self._decisions, []
+        return taken
+
+    def feed(self, text: str) -> str:
+        """More of the answer.
+
+        Args:
+            text: A piece of any length. Half a surrogate pair is joined to the other half in the next piece.
+
+        Returns:
+            What may be said now.
+        """
+        if self.stopped:
+            return ""
+        try:
+            before = "" if self._under_way else self._begin()
+            text = self._joined(text)
+            left = self._budget - (self._next - self._first)
+            self._read(text[:left])
+            out = before + self._release()
+            return out if len(text) <= left else out + self._fail(OverflowError())
+        except Exception as error:
+            return self._fail(error)
+
+    def finish(self) -> str:
+        """The end of the answer. The next `feed` begins another.
+
+        Returns:
+            What is left to say.
+        """
+        if not self._under_way:
+            return ""
+        rest = ""
+        if not self.stopped:
+            try:
+                for scanner in self._scanners:
+                    self._cover_all(scanner.finish())
+                self._end_sentence(self._sentences.finish())
+                rest = self._release(last=True)
+                self._close(self._next)
+            except Exception as error:
+                rest = self._fail(error)
+        self._end("".join(self._said))
+        return rest
+
+    def abort(self, heard: str | None = None) -> None:
+        """The end of an answer that was interrupted: what is kept back is never said.
+
+        Args:
+            heard: What of this answer was heard; all that was let out if that is not known.
+        """
+        if self._under_way:
+            said = "".join(self._said) if heard is None else heard
+            missed = [rank for rank in self._disclosing if folded(self._rules[rank].text) not in folded(said)]
+            self._disclosed.difference_update(missed)
+            self._owed.update(missed)
+            self._end(said)
+
+    def heard(self, text: str) -> None:
+        """Take note of what the caller says: where it begins a topic, the next answer begins with what must be said."""
+        self._owed |= self._rules.topics(text)
+
+    def _begin(self) -> str:
+        """Begin an answer.
+
+        Returns:
+            What must be said first.
+        """
+        for scanner in self._scanners:
+            scanner.reset()
+        before = [fold(char) for char in self._memory]
+        if before:
+            before.append(SPACE)
+        for char in before:
+            if char.kind is not Kind.IGNORED:
+                for scanner in self._scanners:
+                    scanner.step(self._next, char)
+            self._next += 1
+        self._reset()
+        self._under_way = True
+        out = Splice(self._tail)
+        for rank in sorted(self._owed):
+            self._disclose(out, rank, self._next)
+        self._owed.clear()
+        return self._let_out(out)
+
+    def _end(self, heard: str) -> None:
+        kept = self._rules.bound
+        self._memory = f"{self._memory} {heard.strip()}".strip()[-kept:] if kept else ""
+        self._reset()
+        self._under_way = False
+
+    def _joined(self, text: str) -> str:
+        """The text with surrogate pairs as the characters that they stand for; lone halves are left out."""
+        if self._half:
+            text, self._half = self._half + text, ""
+        if not text or text.isascii():
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+
+    def _read(self, text: str) -> None:
+        scanners, buffer, cover = self._scanners, self._buffer, self._cover
+        sentences = self._rules.sentences
+        at = self._next
+        for char in text:
+            what = fold(char)
+            if what.kind is Kind.WORD:
+                self._gap = 0
+            else:
+                self._gap += 1
+                if self._gap > GAP_LIMIT:
+                    char, what = "", IGNORED
+            buffer.append(char)
+            cover.append(NEVER)
+            self._next = at + 1
+            if sentences:
+                self._end_sentence(self._sentences.step(at, char or " "))
+            if what.kind is not Kind.IGNORED:
+                for scanner in scanners:
+                    spans = scanner.step(at, what)
+                    if spans:
+                        self._cover_all(spans)
+            if self._cutting != NEVER or self._replacing != NEVER:
+                self._cover_from(at, at + 1, min(self._cutting, self._replacing))
+            at += 1
+
+    def _cover_all(self, spans: Iterable[Span]) -> None:
+        for start, end, rank in spans:
+            rule = self._rules[rank]
+            if rule.kind == "disclosure":
+                self._precede(start, rank)
+            elif rule.action == "cut_sentence":
+                self._cut(start, end, rank)
+            elif rule.action == "replace_sentence":
+                self._replace(start, end, rank)
+            else:
+                self._cover_from(start, end, rank)
+
+    def _cover_from(self, start: int, end: int, rank: int) -> None:
+        for number in range(max(start, self._base), end):
+            place = number - self._base
+            if rank < self._cover[place]:
+                self._cover[place] = rank
+        self._covered = True
+
+    def _cut(self, start: int, end: int, rank: int) -> None:
+        for _, over in self._ended:
+            if end <= over:
+                self._cover_from(start, over, rank)
+                return
+        self._cutting = min(self._cutting, rank)
+        self._cover_from(start, self._next, rank)
+
+    def _replace(self, start: int, end: int, rank: int) -> None:
+        for begin, over in self._ended:
+            if begin < end and start < over:
+                self._cover_from(begin, over, rank)
+        if self._sentences.start < end:
+            self._replacing = min(self._replacing, rank)
+            self._cover_from(self._sentences.start, self._next, rank)
+
+    def _precede(self, start: int, rank: int) -> None:
+        """Something is to be said before the sentence in which a character stands."""
+        for begin, over in [*self._ended, (self._sentences.start, NEVER)]:
+            if start < over:
+                self._preceded.setdefault(max(begin, self._base), []).append(rank)
+                return
+
+    def _end_sentence(self, sentence: tuple[int, int] | None) -> None:
+        if sentence is not None:
+            self._ended.append(sentence)
+            self._cutting = self._replacing = NEVER
+
+    def _waiting(self, undecided: int) -> int:
+        """The beginning of the first sentence that may yet be replaced, or have something said before it."""
+        while self._ended and self._ended[0][1] <= self._base:
+            del self._ended[0]
+        if not self._rules.replaces and self._rules.disclosures <= self._disclosed:
+            return NEVER
+        for begin, over in self._ended:
+            if undecided < over:
+                return begin
+        return self._sentences.start
+
+    def _release(self, *, last: bool = False) -> str:
+        undecided = strongest = NEVER
+        if not last:
+            for scanner in self._scanners:
+                if scanner.open != NEVER:
+                    undecided = min(undecided, scanner.open)
+                    strongest = min(strongest, scanner.open_rank)
+        waiting = self._waiting(undecided) if self._rules.sentences else NEVER
+        out = Splice(self._tail)
+        if self._covered or self._preceded or self._within != NEVER:
+            done = self._sift(out, undecided, strongest, waiting)
+        else:
+            done = max(0, min(undecided, waiting, self._next) - self._base)
+            out.add("".join(self._buffer[:done]))
+        del self._buffer[:done], self._cover[:done]
+        self._base += done
+        self._covered = self._covered and bool(self._buffer)
+        return self._let_out(out)
+
+    def _let_out(self, out: Splice) -> str:
+        said = out.text
+        self._tail = out.tail
+        self._said.append(said)
+        return said
+
+    def _sift(self, out: Splice, undecided: int, strongest: int, waiting: int) -> int:
+        """Let out what is clear, and say what takes the place of what isn't.
+
+        Args:
+            out: Where to.
+            undecided: The first character that something might yet cover.
+            strongest: The strongest rule that might.
+            waiting: The first character of a sentence that is not decided as a whole.
+
+        Returns:
+            How many characters have been dealt with.
+        """
+        for place, (char, rank) in enumerate(zip(self._buffer, self._cover, strict=True)):
+            number = self._base + place
+            if rank == NEVER:
+                if self._within != NEVER and (not char or fold(char).kind is Kind.IGNORED):
+                    continue  # what cannot be seen goes with the character before it
+                if number >= undecided or number >= waiting:
+                    return place
+                self._close(number)
+                self._say_before(out, number)
+                out.add(char)
+                continue
+            if number >= waiting or (number >= undecided and strongest < min(rank, self._within)):
+                return place  # a stronger rule may take its place
+            rule = self._rules[rank]
+            if self._within == NEVER or (rank < self._within and rule.action != "redact"):
+                self._close(number)
+                self._say_before(out, number)
+                if rule.action in STOPS:
+                    self._stop(out, rule.id, rule.action, rule.text, number)
+                    return len(self._buffer)
+                self._within, self._since = rank, number
+                out.instead(rule.text, breaks=rule.action == "cut_sentence")
+        return len(self._buffer)
+
+    def _close(self, number: int) -> None:
+        """What was covered ends before a character."""
+        if self._within != NEVER:
+            rule = self._rules[self._within]
+            self._decide(rule.id, rule.action, rule.text, self._since, number)
+            self._within = NEVER
+
+    def _decide(self, rule: str, action: Action, text: str, start: int, end: int) -> None:
+        self._decisions.append(Decision(rule, action, text, start - self._first, end - self._first))
+
+    def _say_before(self, out: Splice, number: int) -> None:
+        """Disclosures that belong before the sentence that begins here."""
+        for rank in self._preceded.pop(number, ()):
+            self._disclose(out, rank, number)
+
+    def _disclose(self, out: Splice, rank: int, number: int) -> None:
+        if rank not in self._disclosed:
+            rule = self._rules[rank]
+            self._disclosed.add(rank)
+            self._disclosing.append(rank)
+            self._decide(rule.id, rule.action, rule.text, number, number)
+            out.sentence(rule.text)
+
+    def _stop(self, out: Splice, rule: str, action: Action, text: str, number: int) -> None:
+        text = text or self._policy.fallback
+        self.stopped = True
+        self._decide(rule, action, text, number, number)
+        out.instead(text, breaks=True)
+
+    def _fail(self, error: Exception) -> str:
+        self.failure = type(error).__name__
+        out = Splice(self._tail)
+        self._buffer, self._cover, self._within = [], [], NEVER
+        self._stop(out, GUARD, "stop", "", self._next)
+        return self._let_out(out)
