@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from guardrails.fold import fold
-from guardrails.personal import BOUND, scanners as personal_scanners
+from guardrails.personal import BOUND
+from guardrails.personal import scanners as personal_scanners
 from guardrails.regular import Automaton, Node, RegularScanner, bound, claim, parse, term
 from guardrails.scanning import Scanner
 
