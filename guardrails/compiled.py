@@ -6,17 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from guardrails.fold import fold
-from guardrails.personal import BOUND
-from guardrails.personal import scanners as personal_scanners
+from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule
 from guardrails.regular import Automaton, Node, RegularScanner, bound, claim, parse, term
 from guardrails.scanning import Scanner
 
 if TYPE_CHECKING:
     from guardrails.policy import Direction, Policy, Rule
-
-STRENGTH = ("end_call", "hand_over", "stop", "refuse", "replace_sentence", "cut_sentence", "redact")
-"""Actions, the strongest first. Of two rules that cover the same words the stronger one acts, and of two of the same
-strength the one that stands first in the policy."""
 
 MOST_KEPT = 32
 
@@ -27,13 +22,22 @@ def trees(rule: Rule) -> Iterator[Node]:
     Raises:
         PatternError, ValueError: If something cannot be looked for. One line with the mend.
     """
-    if rule.kind == "patterns":
-        yield from map(parse, rule.patterns)
-    elif rule.kind == "claims":
-        for parts in rule.claims:
-            yield claim(parts, rule.within, rule.unless_negated)
-    elif rule.kind in ("terms", "topics", "disclosure", "script", "injection", "toxicity"):
-        yield from map(term, rule.phrases)
+    match rule.kind:
+        case "patterns":
+            yield from map(parse, rule.patterns)
+        case "claims":
+            for parts in rule.claims:
+                yield claim(parts, rule.within, rule.unless_negated)
+        case "terms":
+            yield from map(term, rule.terms)
+        case "topics":
+            yield from map(term, rule.topics)
+        case "disclosure" | "script":
+            yield from map(term, rule.before)
+        case "injection":
+            yield from map(term, rule.phrases)
+        case "toxicity":
+            yield from map(term, rule.words)
 
 
 class Rules:
@@ -47,8 +51,8 @@ class Rules:
         bound: How many characters can be undecided at most, those that cannot be seen not counted.
         sentences: Whether any rule asks where sentences end.
         replaces: Whether any replaces whole sentences.
-        disclosures: The ranks of what must be said before a topic.
-        opening: Those of them that must be said first of all.
+        required: Disclosures and scripts.
+        opening: The ranks of what must be said before anything else.
 
     Raises:
         ValueError: If a rule cannot be looked for; the policy's own check says so before.
@@ -63,14 +67,12 @@ class Rules:
         self._personal = [
             (what, rank, rule.strict) for rank, rule in ranked if rule.kind == "personal" for what in rule.what
         ]
-        self.disclosures = {rank for rank, rule in ranked if rule.kind == "disclosure"}
-        self.opening = {rank for rank in self.disclosures if self._ranked[rank].at_start}
+        self.required = [rule for rule in rules if isinstance(rule, DisclosureRule | ScriptRule)]
+        self.opening = {rank for rank, rule in ranked if rule.kind == "disclosure" and rule.at_start}
         self.replaces = any(rule.action == "replace_sentence" for rule in rules)
-        self.sentences = bool(self.disclosures) or any(rule.action.endswith("_sentence") for rule in rules)
-        self.bound = max(
-            [bound(tree) for tree, _ in spoken] + [BOUND[what] for what, _, _ in self._personal], default=0
-        )
-        self._topics = Automaton((tree, rank) for tree, rank in spoken if rank in self.disclosures)
+        self.sentences = any(rule.action.endswith("_sentence") for rule in rules)
+        self.bound = max([bound(tree) for tree, _ in spoken] + _bounds(self._personal), default=0)
+        self._topics = Automaton((tree, rank) for tree, rank in spoken if self._ranked[rank].action == "say_first")
 
     def __getitem__(self, rank: int) -> Rule:
         return self._ranked[rank]
@@ -78,13 +80,25 @@ class Rules:
     def scanners(self) -> list[Scanner]:
         """New scanners for one conversation."""
         scanners: list[Scanner] = [RegularScanner(self._automaton)]
-        return scanners + personal_scanners(self._personal)
+        if self._personal:
+            from guardrails import personal
+
+            scanners += personal.scanners(self._personal)
+        return scanners
 
     def topics(self, text: str) -> set[int]:
-        """The disclosures whose topic a text begins."""
+        """The ranks of what must be said first where a text begins its topic."""
         scanner = RegularScanner(self._topics)
         spans = [span for at, char in enumerate(map(fold, text)) if char.bases for span in scanner.step(at, char)]
         return {span.rank for span in (*spans, *scanner.finish())}
+
+
+def _bounds(items):
+    if not items:
+        return []
+    from guardrails import personal
+
+    return [personal.BOUND[what] for what, _, _ in items]
 
 
 _made: dict[tuple[int, Direction], tuple[Policy, Rules]] = {}

@@ -50,3 +50,12 @@ class Sentences:
         self.start = NEVER
         self._stopped = False
         return ended
+
+
+def under_way(text: str) -> str:
+    """The end of a text that is the beginning of a sentence; "" if its last sentence is whole."""
+    sentences = Sentences()
+    for at, char in enumerate(text):
+        sentences.step(at, char)
+    sentences.step(len(text), " ")
+    return "" if sentences.start == NEVER else text[sentences.start :]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardrails.compiled import Rules, compiled
-from guardrails.fold import IGNORED, SPACE, Kind, fold, folded
+from guardrails.fold import IGNORED, SPACE, Kind, fold
+from guardrails.required import Required
 from guardrails.scanning import GAP_LIMIT, NEVER, Span
-from guardrails.sentences import Sentences
+from guardrails.sentences import Sentences, under_way
 from guardrails.splice import START, Splice
 
 if TYPE_CHECKING:
@@ -44,21 +45,6 @@ class Decision:
     end: int
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a whole text.
-
-    Args:
-        text: What may be said or read.
-        decisions: What rules did, in the order of the text.
-        blocked: Whether one of them refused it, or stopped within it.
-    """
-
-    text: str
-    decisions: tuple[Decision, ...]
-    blocked: bool
-
-
 class StreamGuard:
     """Holds one conversation's answers to a policy.
 
@@ -88,7 +74,7 @@ class StreamGuard:
         self._memory = ""
         self._under_way = False
         self._decisions: list[Decision] = []
-        self._disclosed: set[int] = set()
+        self._required = Required(self._rules.required)
         self._owed: set[int] = set(self._rules.opening)
         self._reset()
 
@@ -109,7 +95,7 @@ class StreamGuard:
         self._since = 0
         self._tail = START
         self._said: list[str] = []
-        self._disclosing: list[int] = []
+        self._inserted: list[int] = []
 
     @property
     def held(self) -> int:
@@ -180,11 +166,7 @@ class StreamGuard:
             heard: What of this answer was heard; all that was let out if that is not known.
         """
         if self._under_way:
-            said = "".join(self._said) if heard is None else heard
-            missed = [rank for rank in self._disclosing if folded(self._rules[rank].text) not in folded(said)]
-            self._disclosed.difference_update(missed)
-            self._owed.update(missed)
-            self._end(said)
+            self._end("".join(self._said) if heard is None else heard)
 
     def heard(self, text: str) -> None:
         """Take note of what the caller says: where it begins a topic, the next answer begins with what must be said."""
@@ -210,11 +192,15 @@ class StreamGuard:
         self._under_way = True
         out = Splice(self._tail)
         for rank in sorted(self._owed):
-            self._disclose(out, rank, self._next)
+            missing = self._required.missing(self._rules[rank].id)
+            if missing:
+                self._say_first(out, rank, missing, self._next)
         self._owed.clear()
         return self._let_out(out)
 
     def _end(self, heard: str) -> None:
+        self._required.heard(heard)
+        self._owed |= {rank for rank in self._inserted if self._required.missing(self._rules[rank].id)}
         kept = self._rules.bound
         self._memory = f"{self._memory} {heard.strip()}".strip()[-kept:] if kept else ""
         self._reset()
@@ -259,8 +245,8 @@ class StreamGuard:
     def _cover_all(self, spans: Iterable[Span]) -> None:
         for start, end, rank in spans:
             rule = self._rules[rank]
-            if rule.kind == "disclosure":
-                self._precede(start, rank)
+            if rule.action == "say_first":
+                self._preceded.setdefault(max(start, self._base), []).append(rank)
             elif rule.action == "cut_sentence":
                 self._cut(start, end, rank)
             elif rule.action == "replace_sentence":
@@ -291,23 +277,16 @@ class StreamGuard:
             self._replacing = min(self._replacing, rank)
             self._cover_from(self._sentences.start, self._next, rank)
 
-    def _precede(self, start: int, rank: int) -> None:
-        """Something is to be said before the sentence in which a character stands."""
-        for begin, over in [*self._ended, (self._sentences.start, NEVER)]:
-            if start < over:
-                self._preceded.setdefault(max(begin, self._base), []).append(rank)
-                return
-
     def _end_sentence(self, sentence: tuple[int, int] | None) -> None:
         if sentence is not None:
             self._ended.append(sentence)
             self._cutting = self._replacing = NEVER
 
     def _waiting(self, undecided: int) -> int:
-        """The beginning of the first sentence that may yet be replaced, or have something said before it."""
+        """The beginning of the first sentence that may yet be replaced."""
         while self._ended and self._ended[0][1] <= self._base:
             del self._ended[0]
-        if not self._rules.replaces and self._rules.disclosures <= self._disclosed:
+        if not self._rules.replaces:
             return NEVER
         for begin, over in self._ended:
             if undecided < over:
@@ -386,17 +365,21 @@ class StreamGuard:
         self._decisions.append(Decision(rule, action, text, start - self._first, end - self._first))
 
     def _say_before(self, out: Splice, number: int) -> None:
-        """Disclosures that belong before the sentence that begins here."""
+        """What must be said before the words that begin here; the sentence that they belong to begins anew."""
         for rank in self._preceded.pop(number, ()):
-            self._disclose(out, rank, number)
+            said = "".join(self._said) + out.text
+            missing = self._required.missing(self._rules[rank].id, said)
+            if missing:
+                begun = under_way(said)
+                self._say_first(out, rank, missing, number)
+                out.add(begun)
 
-    def _disclose(self, out: Splice, rank: int, number: int) -> None:
-        if rank not in self._disclosed:
-            rule = self._rules[rank]
-            self._disclosed.add(rank)
-            self._disclosing.append(rank)
-            self._decide(rule.id, rule.action, rule.text, number, number)
-            out.sentence(rule.text)
+    def _say_first(self, out: Splice, rank: int, lines: list[str], number: int) -> None:
+        rule = self._rules[rank]
+        text = " ".join(lines)
+        self._decide(rule.id, rule.action, text, number, number)
+        self._inserted.append(rank)
+        out.sentence(text)
 
     def _stop(self, out: Splice, rule: str, action: Action, text: str, number: int) -> None:
         text = text or self._policy.fallback
