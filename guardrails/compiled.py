@@ -34,10 +34,8 @@ def trees(rule: Rule) -> Iterator[Node]:
             yield from map(term, rule.topics)
         case "disclosure" | "script":
             yield from map(term, rule.before)
-        case "injection":
+        case "injection" | "toxicity":
             yield from map(term, rule.phrases)
-        case "toxicity":
-            yield from map(term, rule.words)
 
 
 class Rules:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
-from jsonschema import Draft202012Validator, SchemaError
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from guardrails import regular
-from guardrails.data_file import Document, Location, Record, parse, required
+from guardrails.arguments import check_schema
+from guardrails.data_file import Document, Location, Record, parse, read, required
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 FOLDER = Path(__file__).parent / "policies"
+LEXICON = Path(__file__).parent / "lexicon"
 
 Direction = Literal["heard", "said", "tool_call"]
 Action = Literal[
@@ -41,7 +43,7 @@ STRENGTH: tuple[Action, ...] = (
 SUITS: dict[Direction, frozenset[Action]] = {
     "heard": frozenset({"redact", "refuse", "hand_over", "end_call"}),
     "said": frozenset({"redact", "cut_sentence", "replace_sentence", "stop", "hand_over", "end_call"}),
-    "tool_call": frozenset({"redact", "refuse", "confirm", "hand_over", "end_call"}),
+    "tool_call": frozenset({"redact", "refuse", "hand_over", "end_call"}),
 }
 """What a rule that watches words may do, by direction."""
 
@@ -105,8 +107,8 @@ class _Rule(Record):
 
     directions: ClassVar[tuple[Direction, ...]] = DIRECTIONS
     """In which a rule of this kind may watch."""
-    actions: ClassVar[frozenset[Action]] = frozenset().union(*SUITS.values())
-    """What a rule of this kind may do."""
+    actions: ClassVar[frozenset[Action]] = frozenset()
+    """What a rule of this kind may do, if it is not what suits the direction."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
     direction: Directions
@@ -134,8 +136,8 @@ class _Rule(Record):
     @model_validator(mode="after")
     def _action_suits(self) -> _Rule:
         for direction in self.direction:
-            suitable = [action for action in STRENGTH if action in SUITS[direction] & self.actions]
-            if self.action not in (suitable or self.actions):
+            suitable = [action for action in STRENGTH if action in (self.actions or SUITS[direction])]
+            if self.action not in suitable:
                 kind = type(self).model_fields["kind"].default
                 raise _FaultError(
                     "action", f"{self.action} does not suit a {kind} rule on {direction}: choose {_either(suitable)}"
@@ -143,6 +145,11 @@ class _Rule(Record):
         if self.action in TELLS and not self.text and not self._needs_no_text():
             raise _FaultError("text", f"is missing: say what the caller hears, as {self.action} says it")
         return self
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrases that it looks for, if it looks for any."""
+        return ()
 
     def _needs_no_text(self) -> bool:
         return False
@@ -172,6 +179,10 @@ class TermsRule(_Rule):
     terms: Phrases
 
     _terms = field_validator("terms")(lambda terms: tuple(map(_phrase, terms)))
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return self.terms
 
 
 class PatternsRule(_Rule):
@@ -262,6 +273,10 @@ class TopicsRule(_Rule):
 
     _topics = field_validator("topics")(lambda topics: tuple(map(_phrase, topics)))
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return self.topics
+
 
 class DisclosureRule(_Rule):
     """What has to be said once a call: `text`.
@@ -281,6 +296,10 @@ class DisclosureRule(_Rule):
     at_start: bool = False
 
     _before = field_validator("before")(lambda before: tuple(map(_phrase, before)))
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return self.before
 
     @model_validator(mode="after")
     def _when(self) -> DisclosureRule:
@@ -310,10 +329,18 @@ class ScriptRule(_Rule):
 
     _before = field_validator("before")(lambda before: tuple(map(_phrase, before)))
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return self.before
+
     @model_validator(mode="after")
     def _when(self) -> ScriptRule:
         if not (self.before or self.before_tools):
             raise _FaultError("before", "say when: phrases in before:, or tools in before_tools:")
+        in_full = " ".join(self.lines)
+        if self.text not in ("", in_full):
+            raise _FaultError("text", "is no key of a script rule, as its lines are what is said: take it out")
+        object.__setattr__(self, "text", in_full)
         return self
 
     def _needs_no_text(self) -> bool:
@@ -336,7 +363,7 @@ class InjectionRule(_Judged):
     """Attempts to give the agent other orders than its own.
 
     Args:
-        phrases: Added to those that ship.
+        own: Phrases, added to those that ship; `phrases` in a file.
         judge: Which classifier is asked as well.
         threshold: From which of its scores on, over 0 and under 1.
     """
@@ -344,9 +371,13 @@ class InjectionRule(_Judged):
     directions = ("heard",)
 
     kind: Literal["injection"] = "injection"
-    phrases: tuple[Phrase, ...] = ()
+    own: tuple[Phrase, ...] = Field(default=(), alias="phrases")
 
-    _phrases = field_validator("phrases")(lambda phrases: tuple(map(_phrase, phrases)))
+    _own = field_validator("own")(lambda phrases: tuple(map(_phrase, phrases)))
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return (*lexicon("injection"), *self.own)
 
 
 class ToxicityRule(_Judged):
@@ -365,14 +396,18 @@ class ToxicityRule(_Judged):
 
     _words = field_validator("words")(lambda words: tuple(map(_phrase, words)))
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return (*lexicon("toxicity"), *self.words)
+
 
 class ToolRule(_Rule):
     """Which calls of tools are let through.
 
     Args:
         tool: The tool's name, or `*` for all.
-        arguments: A JSON schema. A call whose arguments do not fit is acted on; with `confirm`, one whose arguments
-            fit. None for every call.
+        arguments: A JSON schema of the calls that the rule lets through; it acts on all others. None to act on every
+            call.
     """
 
     directions = ("tool_call",)
@@ -390,11 +425,7 @@ class ToolRule(_Rule):
     @classmethod
     def _a_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         if schema is not None:
-            try:
-                Draft202012Validator.check_schema(schema)
-            except SchemaError as error:
-                where = "".join(f"{key}: " for key in error.absolute_path)
-                raise ValueError(f"is no JSON schema ({where}{error.message}): correct it") from None
+            check_schema(schema)
         return schema
 
 
@@ -453,6 +484,18 @@ class Policy(Record):
                 raise _FaultError(str(number), f"two rules are called {rule.id}: give one another id")
             seen.add(rule.id)
         return rules
+
+
+class _Lexicon(Record):
+    phrases: Phrases
+
+    _phrases = field_validator("phrases")(lambda phrases: tuple(map(_phrase, phrases)))
+
+
+@cache
+def lexicon(name: str) -> tuple[str, ...]:
+    """The phrases of a kind that ship: `injection` or `toxicity`."""
+    return read(LEXICON / f"{name}.yaml", _Lexicon).phrases
 
 
 def names() -> list[str]:
@@ -525,7 +568,7 @@ def _fault(content: dict[str, Any], fault: ErrorDetails) -> tuple[Location, str]
 def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> str:
     what = "a policy" if kind is Policy else f"a {kind.model_fields['kind'].default} rule"
     known: dict[str, Callable[[], str]] = {
-        "extra_forbidden": lambda: f"{key} is no key of {what}: choose {', '.join(kind.model_fields)}",
+        "extra_forbidden": lambda: f"{key} is no key of {what}: choose {', '.join(_keys(kind))}",
         "missing": lambda: f"{key} is missing: add it",
         "union_tag_not_found": lambda: f"kind is missing: choose {_either(KINDS)}",
         "union_tag_invalid": lambda: f"kind {fault['ctx']['tag']!r} is none: choose {_either(KINDS)}",
@@ -542,6 +585,10 @@ def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> s
         return known[fault["type"]]()
     message = cause or fault["msg"]
     return f"{key} {' '.join(message.split())}" if cause else f"{key}: {' '.join(message.split())}"
+
+
+def _keys(kind: type[Record]) -> list[str]:
+    return [field.alias or name for name, field in kind.model_fields.items()]
 
 
 def _rule(content: dict[str, Any], location: Location) -> str:
