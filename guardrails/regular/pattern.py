@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from re import _constants as kind  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -74,54 +75,43 @@ def _set(items: Any) -> Node:
     longer: list[Node] = []
     negated = False
     for op, value in items:
+        codes = range(0)
         if op is kind.NEGATE:
             negated = True
         elif op is kind.LITERAL:
-            found, more = _with(found, value)
-            longer += more
+            codes = range(value, value + 1)
         elif op is kind.RANGE:
             low, high = value
             if high - low > LONGEST_RANGE:
                 raise PatternError(f"has a range of more than {LONGEST_RANGE} characters: name fewer, or use \\w")
-            for code in range(low, high + 1):
-                found, more = _with(found, code)
-                longer += more
+            codes = range(low, high + 1)
         else:
-            found = _merge(found, _category(value))
+            found |= _CATEGORIES[value]
+        for code in codes:
+            bases = fold(chr(code)).bases
+            if bases and len(bases[0]) > 1:
+                longer.append(_literal(code))
+            elif bases:
+                found |= Chars(frozenset(bases[0]))
     if negated:
-        return Chars(found.chars, found.words, found.gaps, not found.others)
+        return replace(found, others=True)
     return choice([found, *longer]) if longer else found
 
 
-def _with(found: Chars, code: int) -> tuple[Chars, list[Node]]:
-    bases = fold(chr(code)).bases
-    if not bases:
-        return found, []
-    if len(bases[0]) > 1:
-        return found, [_literal(code)]
-    return Chars(found.chars | {bases[0]}, found.words, found.gaps, found.others), []
-
-
-def _merge(one: Chars, other: Chars) -> Chars:
-    if other.others:
-        raise PatternError("has \\D, \\W or \\S in a set: write the set without it")
-    return Chars(one.chars | other.chars, one.words or other.words, one.gaps or other.gaps, one.others)
-
-
-def _category(value: Any) -> Chars:
-    return {
-        kind.CATEGORY_DIGIT: Chars(frozenset("0123456789")),
-        kind.CATEGORY_NOT_DIGIT: Chars(frozenset("0123456789"), others=True),
-        kind.CATEGORY_WORD: Chars(words=True),
-        kind.CATEGORY_NOT_WORD: Chars(words=True, others=True),
-        kind.CATEGORY_SPACE: Chars(frozenset(" ")),
-        kind.CATEGORY_NOT_SPACE: Chars(frozenset(" "), others=True),
-    }[value]
+_DIGITS = frozenset("0123456789")
+_CATEGORIES = {
+    kind.CATEGORY_DIGIT: Chars(_DIGITS),
+    kind.CATEGORY_NOT_DIGIT: Chars(words=True, gaps=True, less=_DIGITS),
+    kind.CATEGORY_WORD: Chars(words=True),
+    kind.CATEGORY_NOT_WORD: Chars(gaps=True),
+    kind.CATEGORY_SPACE: Chars(frozenset(" ")),
+    kind.CATEGORY_NOT_SPACE: Chars(words=True, gaps=True, less=frozenset(" ")),
+}
 
 
 def _not_literal(code: int) -> Node:
-    found, _ = _with(Chars(), code)
-    return Chars(found.chars, others=True)
+    bases = fold(chr(code)).bases
+    return Chars(frozenset(bases[0][:1]) if bases else frozenset(), others=True)
 
 
 def _repeat(value: Any) -> Node:

@@ -15,17 +15,24 @@ class Chars:
         chars: The set that it is out of.
         words: Whether all of which words are made are in it too.
         gaps: Whether all others are.
+        less: Those that `words` and `gaps` do not mean.
         others: Whether it is any character that is not in the set.
     """
 
     chars: frozenset[str] = frozenset()
     words: bool = False
     gaps: bool = False
+    less: frozenset[str] = frozenset()
     others: bool = False
 
     def __contains__(self, char: str) -> bool:
-        found = char in self.chars or (self.words if char.isalnum() else self.gaps)
+        found = char in self.chars or ((self.words if char.isalnum() else self.gaps) and char not in self.less)
         return found != self.others
+
+    def __or__(self, other: Chars) -> Chars:
+        """One of either, neither of which is `others`."""
+        less = frozenset(char for char in self.less | other.less if char not in self and char not in other)
+        return Chars(self.chars | other.chars, self.words or other.words, self.gaps or other.gaps, less)
 
     @property
     def is_space(self) -> bool:
