@@ -8,11 +8,10 @@ from functools import lru_cache
 from json import dumps, loads
 from re import _constants as kind  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 LONGEST = 256
 """Characters of a text that is held to a pattern; a longer one does not fit any."""
@@ -27,6 +26,9 @@ def check_schema(schema: dict[str, Any]) -> None:
     Raises:
         ValueError: If it is malformed, refers to another, or has a pattern that may take long. One line with the mend.
     """
+    # Takes a while to import, and few policies have schemas.
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -107,13 +109,15 @@ def _ways_of(op: Any, value: Any) -> int:
 
 
 def _pattern(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
     if isinstance(text, str) and (len(text) > LONGEST or not re.search(pattern, text)):
         yield ValidationError("does not fit the pattern")
 
 
-_Validator = extend(Draft202012Validator, {"pattern": _pattern})
-
-
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Any:
-    return _Validator(loads(schema))
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    return extend(Draft202012Validator, {"pattern": _pattern})(loads(schema))

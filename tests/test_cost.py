@@ -35,10 +35,10 @@ from pipecat.workers.runner import WorkerRunner
 from rich.console import Console
 from standin import ScriptedLLM, ToneTTS
 
+from guardrails.data_file import DataError
 from pipelines.lab import cost, prices, projection
 from pipelines.lab.budget import Budget, BudgetError, BudgetKeeper, BudgetWatch, Event, Notice
 from pipelines.lab.cost import CostLedger, CostObserver
-from pipelines.lab.data_file import DataError
 from pipelines.lab.prices import Cost, Price, Prices
 from pipelines.lab.projection import ProjectionError, Shape, project
 from pipelines.lab.usage import KINDS, Usage, of_tokens
@@ -235,7 +235,9 @@ def test_a_bad_table_is_one_line(tmp_path, old: str, new: str, message: str) -> 
     path.write_text(GOOD.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError) as error:
         prices.load(path)
-    assert str(error.value).startswith(f"mine.yaml: {message}")
+    found = str(error.value)
+    assert message in found
+    assert found.startswith("mine.yaml: " if message.startswith(("is not", "holds")) else "mine.yaml: line ")
     assert "\n" not in str(error.value)
 
 

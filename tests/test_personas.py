@@ -45,20 +45,20 @@ def test_an_edited_file_is_read_again(tmp_path):
     [
         (
             GOOD + "voice: deep\n",
-            "voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, voices",
+            "line 3: voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, voices",
         ),
-        ("name: Otto\n", "instructions is missing: add it"),
-        ("name: Otto\ninstructions: ' \n  '\n", "instructions is empty: fill it in"),
-        ("{}", "name is missing: add it; instructions is missing: add it"),
+        ("name: Otto\n", "line 1: instructions is missing: add it"),
+        ("name: Otto\ninstructions: ' \n  '\n", "line 2: instructions is empty: fill it in"),
+        ("{}", "line 1: name is missing: add it; line 1: instructions is missing: add it"),
         ("", "holds no keys: write at least name: and instructions:"),
         ("- name\n- instructions\n", "holds no keys: write at least name: and instructions:"),
-        (GOOD + "greeting: 5\n", "greeting: Input should be a valid string"),
+        (GOOD + "greeting: 5\n", "line 3: greeting: Input should be a valid string"),
         (
             GOOD + "examples: [{caller: Hi, answer: Hello, mood: glad}]\n",
-            "examples.0.mood is no key of an example: choose caller, answer",
+            "line 3: examples.0.mood is no key of an example: choose caller, answer",
         ),
-        (GOOD + "examples: [{caller: Hi, answer: ''}]\n", "examples.0.answer is empty: fill it in"),
-        (GOOD + "voices: {embedded: loud}\n", "voices.embedded: Input should be a valid dictionary"),
+        (GOOD + "examples: [{caller: Hi, answer: ''}]\n", "line 3: examples.0.answer is empty: fill it in"),
+        (GOOD + "voices: {embedded: loud}\n", "line 3: voices.embedded: Input should be a valid dictionary"),
         (
             "name: Otto\ninstructions: [1, 2\n",
             "is not YAML in line 3, column 1 (expected ',' or ']', but got '<stream end>'): "

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from guardrails.data_file import DataError
 from pipelines.lab import profile
-from pipelines.lab.data_file import DataError
 from pipelines.lab.profile import Milliseconds
 
 GOOD = (profile.FOLDER / "seed_full_cascade.yaml").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.lab.data_file import Record, read
+from guardrails.data_file import Record, read
 from pipelines.lab.usage import KINDS, Usage
 
 FILE = Path(__file__).with_name("prices.yaml")

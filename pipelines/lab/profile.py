@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from pipelines.lab.data_file import DataError, Record, read
+from guardrails.data_file import DataError, Record, read
 
 FOLDER = Path(__file__).parent / "profiles"
 _Z95 = 1.6449

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 from rich.table import Table
 
+from guardrails.data_file import Record, read
 from pipelines.lab import prices as price_table
 from pipelines.lab.cost import CostLedger
-from pipelines.lab.data_file import Record, read
 from pipelines.lab.prices import Cost, Prices
 from pipelines.lab.usage import Usage
 
