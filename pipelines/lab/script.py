@@ -164,6 +164,7 @@ class Conversation:
     Args:
         name: As in a report.
         steps: From `caller`, `agent` and `expect`.
+        forbidden: What must not be heard in it, though the agent's lines hold it.
 
     Raises:
         ScriptError: If the caller says nothing before an answer, the last words get no answer, or the order of times
@@ -172,11 +173,13 @@ class Conversation:
 
     name: str
     steps: tuple[Step, ...]
+    forbidden: tuple[str, ...] = ()
     exchanges: tuple[Exchange, ...] = field(init=False)
 
-    def __init__(self, name: str, *steps: Step) -> None:
+    def __init__(self, name: str, *steps: Step, forbidden: tuple[str, ...] = ()) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "forbidden", forbidden)
         object.__setattr__(self, "exchanges", tuple(self._exchanges()))
 
     def _exchanges(self) -> Sequence[Exchange]:

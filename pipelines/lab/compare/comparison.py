@@ -111,6 +111,7 @@ def _slug(name: str) -> str:
 
 LATENCY = "from the end of speech to the first sound of the answer"
 COST = "cost a minute"
+SAFETY = "guardrails"
 LATER = "what later work will fill in"
 
 PARTS = {name: f"part_{_slug(name)}" for name in MARKS.values()}
@@ -148,13 +149,15 @@ COLUMNS = (
         for suffix in ("", "_cached")
     ),
     Column("inspect", "can be read while it goes on", "openness", "", "texts that stages hand on, by the definition"),
-    Column("guard_leak", "forbidden words that are heard", LATER, "%", "answers with words that the policy forbids"),
+    Column(
+        "guard_leak", "forbidden words that are heard", SAFETY, "%",
+        "answers in which something that the script forbids was heard, though the language model said it",
+    ),
     Column("paralinguistics", "how it was said, kept", LATER, "%", "turns whose tone reaches the answer"),
 )  # fmt: skip
 """What is compared, in order."""
 
 UNFILLED = {
-    "guard_leak": "needs the output guard, which has yet to be built",
     "paralinguistics": "needs the stage HEARING, which has yet to be built",
 }
 
@@ -335,7 +338,7 @@ def _held(
     services: dict[Role, str] = dict(profile.sold.services) if profile.sold else {}
     source = f"profile {profile.name}: {profile.summary}"
     cells = {
-        **figures(run, Kind.PROFILE, source),
+        **figures(run, conversation, Kind.PROFILE, source),
         **costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
         **by_definition(architecture),
     }
@@ -360,11 +363,12 @@ def refused(name: str, summary: str, stack: str, reason: str, architecture: Arch
     return Row(name, summary, stack, Kind.CANNOT_RUN, cells, reason=reason)
 
 
-def figures(run: Run, kind: Kind, source: str) -> dict[str, Cell]:
+def figures(run: Run, conversation: Conversation, kind: Kind, source: str) -> dict[str, Cell]:
     """The cells that a conversation itself tells.
 
     Args:
         run: What was held.
+        conversation: Its script.
         kind: `PROFILE` or `MEASURED`.
         source: What the figures rest on.
     """
@@ -385,8 +389,15 @@ def figures(run: Run, kind: Kind, source: str) -> dict[str, Cell]:
         "early": cell(f"{sum(answer.early for answer in run.answers)} of {len(run.answers)}", nothing),
         "interruption": cell(_ms(max(reactions, default=None)), uncut),
         "heard_truth": cell(round(100 * true / len(cut), 1) if cut else None, uncut),
+        "guard_leak": cell(_leak(run, conversation), "nothing in the script is forbidden"),
         **{name: Cell(Kind.NOT_YET, reason) for name, reason in UNFILLED.items()},
     }
+
+
+def _leak(run: Run, conversation: Conversation) -> float | None:
+    if not conversation.forbidden:
+        return None
+    return round(100 * sum(answer.leaks(conversation.forbidden) for answer in run.answers) / len(run.answers), 1)
 
 
 def costs(run: Run, services: Mapping[Role, str], prices: Prices, kind: Kind, source: str) -> dict[str, Cell]:

@@ -39,5 +39,6 @@ PARCEL = Conversation(
     agent("His private number is 07700 900418."),
     caller("Thank you, goodbye."),
     agent("Goodbye."),
+    forbidden=("07700 900418",),
 )
 """Six exchanges in less than a minute. The number belongs to nobody: Ofcom keeps it for fiction."""

@@ -99,7 +99,7 @@ def measure(
     source = f"measured on {machine()}, {date}, with the stack {stack.name} and a caller spoken by its voice"
     roles = {} if run.shape.turns_per_minute == 0 else measured(ledger, run.seconds / 60)[1]
     cells = {
-        **figures(run, Kind.MEASURED, source),
+        **figures(run, conversation, Kind.MEASURED, source),
         **costs(
             run, roles, price_table.load(), Kind.MEASURED, f"{source}; usage by the price table, without the machine"
         ),

@@ -59,6 +59,11 @@ class Answer:
         """From the end of the caller's speech to the first sound; None if there was no answer."""
         return sum(part.ms for part in self.parts) if self.parts else None
 
+    def leaks(self, forbidden: Iterable[str]) -> bool:
+        """Whether something forbidden was heard in it, however it is written."""
+        was_heard = letters(self.remembered if self.heard is None else self.heard)
+        return any(letters(text) in was_heard for text in forbidden)
+
     @property
     def remembered_truly(self) -> bool | None:
         """Whether the context holds exactly the words that were heard; None if the answer was not cut off."""
@@ -101,6 +106,11 @@ class Run:
     def worst_ms(self) -> float | None:
         """The longest latency; None if nothing was answered."""
         return max((answer.latency_ms or 0.0 for answer in self.answered), default=None)
+
+
+def letters(text: str) -> str:
+    """The letters and digits of a text, and nothing between them."""
+    return "".join(words(text))
 
 
 def of_recording(recording: Recording, ledger: CostLedger, profile: Profile, persona: Persona) -> Run:
