@@ -63,6 +63,7 @@ class StreamGuard:
     Attributes:
         stopped: Whether the rest of this answer says nothing.
         failure: What went wrong inside, as the name of an error; None if nothing did.
+        required: What has to be said in the conversation, and what of it was heard.
     """
 
     def __init__(self, policy: Policy, *, direction: Direction = "said", budget: int = MOST_CHARACTERS) -> None:
@@ -74,7 +75,7 @@ class StreamGuard:
         self._memory = ""
         self._under_way = False
         self._decisions: list[Decision] = []
-        self._required = Required(self._rules.required)
+        self.required = Required(self._rules.required)
         self._owed: set[int] = set(self._rules.opening)
         self._reset()
 
@@ -192,15 +193,15 @@ class StreamGuard:
         self._under_way = True
         out = Splice(self._tail)
         for rank in sorted(self._owed):
-            missing = self._required.missing(self._rules[rank].id)
+            missing = self.required.missing(self._rules[rank].id)
             if missing:
                 self._say_first(out, rank, missing, self._next)
         self._owed.clear()
         return self._let_out(out)
 
     def _end(self, heard: str) -> None:
-        self._required.heard(heard)
-        self._owed |= {rank for rank in self._inserted if self._required.missing(self._rules[rank].id)}
+        self.required.heard(heard)
+        self._owed |= {rank for rank in self._inserted if self.required.missing(self._rules[rank].id)}
         kept = self._rules.bound
         self._memory = f"{self._memory} {heard.strip()}".strip()[-kept:] if kept else ""
         self._reset()
@@ -368,7 +369,7 @@ class StreamGuard:
         """What must be said before the words that begin here; the sentence that they belong to begins anew."""
         for rank in self._preceded.pop(number, ()):
             said = "".join(self._said) + out.text
-            missing = self._required.missing(self._rules[rank].id, said)
+            missing = self.required.missing(self._rules[rank].id, said)
             if missing:
                 begun = under_way(said)
                 self._say_first(out, rank, missing, number)
