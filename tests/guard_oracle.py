@@ -18,6 +18,9 @@ MOST_GAPS = 8
 LOOKALIKES = {"а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "ѕ": "s", "і": "i", "ο": "o", "α": "a", "ρ": "p"}
 LETTERS_OF_DIGITS = {"0": "o", "1": "li", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "|": "li"}
 MAYBE_NOTHING = "-‐‑‒–—_.'’"
+SPELLED_FROM = 3
+"""Letters that a phrase must have to be found with all its letters apart."""
+
 IGNORED_SIGNS = "*~`"
 NEGATIONS = frozenset(("not", "never", "no", "cannot", "without"))
 
@@ -42,7 +45,7 @@ def readings(char: str) -> tuple[frozenset[str], bool] | None:
     category = unicodedata.category(char)
     if char in IGNORED_SIGNS or category in ("Cf", "Cc", "Cs", "Cn", "Co", "Mn", "Me"):
         return None
-    if category == "So" or char in MAYBE_NOTHING and char not in ".'’":
+    if category == "So" or (char in MAYBE_NOTHING and char not in ".'’"):
         return frozenset((" ", "")), False
     compatible = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", char).casefold())
     plain = "".join(c for c in compatible if not unicodedata.combining(c))
@@ -56,9 +59,17 @@ def readings(char: str) -> tuple[frozenset[str], bool] | None:
 
 
 def units(text: str) -> list[Unit]:
-    """The characters of a text that count."""
-    read = ((at, readings(char)) for at, char in enumerate(text))
-    return [Unit(at, *reading) for at, reading in read if reading is not None]
+    """The characters of a text that count: of white space, dashes and pictures in a row only the first."""
+    found: list[Unit] = []
+    spacing = False
+    for at, char in enumerate(text):
+        reading = readings(char)
+        if reading is None:
+            continue
+        if not (spacing and " " in reading[0]):
+            found.append(Unit(at, *reading))
+        spacing = " " in reading[0]
+    return found
 
 
 def thinned(text: str) -> str:
@@ -81,7 +92,8 @@ def pattern_cover(pattern: str) -> Callable[[str], Cover]:
         found: Cover = []
         each = units(text)
         for choice in product(*(sorted(unit.readings) for unit in each)):
-            read, at = _spaces_once(each, choice)
+            read = "".join(choice)
+            at = [unit.at for unit, reading in zip(each, choice, strict=True) for _ in reading]
             if not compiled.search(read):
                 continue
             for start, end in combinations(range(len(read) + 1), 2):
@@ -90,16 +102,6 @@ def pattern_cover(pattern: str) -> Callable[[str], Cover]:
         return found
 
     return cover
-
-
-def _spaces_once(each: Sequence[Unit], choice: Sequence[str]) -> tuple[str, list[int]]:
-    read, at = "", []
-    for unit, reading in zip(each, choice, strict=True):
-        if reading == " " and read.endswith(" "):
-            continue
-        read += reading
-        at += [unit.at] * len(reading)
-    return read, at
 
 
 def term_cover(*terms: str) -> Callable[[str], Cover]:
@@ -112,6 +114,8 @@ def term_cover(*terms: str) -> Callable[[str], Cover]:
             if not unit.word or (start and each[start - 1].word):
                 continue
             for term, spaced in product(terms, (False, True)):
+                if spaced and sum(char.isalnum() for char in term) < SPELLED_FROM:
+                    continue
                 for last in _term_ends(each, start, term.removesuffix("*"), spaced):
                     for end in _endings(each, last, term.endswith("*")):
                         found.append((unit.at, each[end].at + 1))
@@ -122,10 +126,14 @@ def term_cover(*terms: str) -> Callable[[str], Cover]:
 
 def _endings(each: Sequence[Unit], last: int, any_ending: bool) -> Iterator[int]:
     """The last units with which a term may end, whose last letter is at `last`."""
-    while any_ending and last + 1 < len(each) and each[last + 1].word:
-        last += 1
     if last + 1 == len(each) or not each[last + 1].word:
         yield last
+    if any_ending:
+        further = last + 1
+        while further < len(each) and (each[further].word or "" in each[further].readings):
+            if each[further].word:
+                yield from _endings(each, further, False)
+            further += 1
 
 
 def _term_ends(each: Sequence[Unit], at: int, rest: str, spaced: bool, first: bool = True) -> Iterator[int]:
@@ -262,37 +270,48 @@ def whole(text: str, rules: Sequence[Ruled], before: str = "") -> str:
         before: The end of what was said in the answer before, which stays as it was.
     """
     text = thinned(text)
-    both = before + text
-    ranks: list[int | None] = [None] * len(both)
-    ends = sentences(text)
-    # From the weakest to the strongest: what the stronger covers is written over what the weaker does.
-    for rank in reversed(range(len(rules))):
-        for start, end in rules[rank].cover(both):
-            if end <= len(before):
-                continue
-            first = max(start, len(before))
+    before += " " if before else ""
+    ranks: list[int | None] = [None] * len(text)
+    for rank, rule in enumerate(rules):
+        for start, end in rule.cover(before + text):
+            if end > len(before):
+                first, last = _reach(text, rule.action, max(0, start - len(before)), end - len(before))
+                ranks[first:last] = [rank if there is None else there for there in ranks[first:last]]
+    said = ""
+    within: int | None = None
+    for char, rank in zip(text, ranks, strict=True):
+        if rank is None and (within is None or readings(char) is not None):
+            said += (" " if within is not None and char.isalnum() else "") + char
+            within = None
+        elif rank is not None and (within is None or (rank < within and rules[rank].action != "redact")):
+            said = _in_place(said, rules[rank])
+            within = rank
             if rules[rank].action == "stop":
-                end = len(both)
-            elif rules[rank].action in ("cut_sentence", "replace_sentence"):
-                touched = [(a, b) for a, b in ends if a < end - len(before) and b > first - len(before)]
-                end = max((b for _, b in touched), default=end - len(before)) + len(before)
-                if rules[rank].action == "replace_sentence":
-                    first = min((a for a, _ in touched), default=first - len(before)) + len(before)
-            ranks[first:end] = [rank if there is None or rank < there else there for there in ranks[first:end]]
-    said = []
-    at = len(before)
-    while at < len(both):
-        if ranks[at] is None:
-            said.append(both[at])
-            at += 1
-            continue
-        end = at
-        while end < len(both) and ranks[end] is not None:
-            end += 1
-        rank = min(rank for rank in ranks[at:end] if rank is not None)
-        said.append(rules[rank].text)
-        at = end
-    return "".join(said)
+                break
+    return said
+
+
+def _reach(text: str, action: str, start: int, end: int) -> tuple[int, int]:
+    """From where to where a rule acts that covers from `start` to `end`."""
+    if action == "stop":
+        return start, len(text)
+    touched = [(first, last) for first, last in sentences(text) if first < end and last > start]
+    if action == "redact" or not touched:
+        return start, end
+    last = max(end, touched[-1][1])
+    if not re.search(r"[.?!…。！？][\"'”’)\]»]*\Z", text[:last]):
+        # Nothing ended the sentence before the white space did not go on.
+        last += len(re.match(r"[^\S\n\r]*", text[last:])[0])  # type: ignore[index]
+    return touched[0][0] if action == "replace_sentence" else start, last
+
+
+def _in_place(said: str, rule: Ruled) -> str:
+    """What has been said, with a rule's text after it; a sentence that is under way breaks off."""
+    breaks = rule.action in ("cut_sentence", "stop")
+    if breaks and said.strip() and said.rstrip()[-1] not in ".?!…。！？\"'”’)]»,;:—–-(":
+        return f"{said}… {rule.text}"
+    apart = said[-1:].isalnum() or (breaks and said[-1:].strip() != "")
+    return f"{said}{' ' if apart else ''}{rule.text}"
 
 
 def released(prefix: str, endings: Iterable[str], whole_of: Callable[[str], str]) -> str:
