@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -22,6 +22,8 @@ bench = typer.Typer(no_args_is_help=True, help="Measure.")
 app.add_typer(bench, name="bench")
 trace = typer.Typer(no_args_is_help=True, help="Look at recorded conversations.")
 app.add_typer(trace, name="trace")
+policy = typer.Typer(no_args_is_help=True, help="Check what may be heard, said and done.")
+app.add_typer(policy, name="policy")
 out = Console()
 err = Console(stderr=True)
 
@@ -482,6 +484,121 @@ def _print(as_json: bool, data: Callable[[], Any], shown: Callable[[], Any]) -> 
         print(json.dumps(data(), indent=2, ensure_ascii=False))  # noqa: T201
     else:
         out.print(shown())
+
+
+@app.command()
+def guard(
+    policy: Annotated[str, typer.Option("--policy", "-p", help="One that ships, or a YAML file.")],
+    direction: Annotated[
+        Literal["heard", "said", "tool_call"],
+        typer.Option(help='Which of its rules. A tool\'s call is given as {"tool": …, "arguments": …}.'),
+    ] = "said",
+    explain: Annotated[bool, typer.Option("--explain", help="Say on standard error which rule did what.")] = False,
+    json: Json = False,
+) -> None:
+    """Hold the text on standard input to a policy, as it comes, and print what is left of it.
+
+    Ends with 0 if no rule acted, with 1 if one did, and with 2 if policy or text cannot be used.
+    """
+    from guardrails.policy import load
+    from pipelines.app import guard as guarding
+
+    with reported(), _unpiped():
+        rules = load(policy)
+        if sys.stdin.isatty():
+            err.print("Type what is to be checked; Ctrl-D ends.", style="dim")
+        source = guarding.chunks(sys.stdin.fileno())
+        if direction == "tool_call":
+            tool, verdict = guarding.guard_call(rules, "".join(source))
+            if json:
+                _verbatim(guarding.call_json(rules, tool, verdict))
+            elif verdict.action:
+                out.out(verdict.text, highlight=False)
+            else:
+                _verbatim({"tool": tool, "arguments": verdict.arguments})
+            explained = guarding.call_table(verdict)
+            acted = bool(verdict.action or verdict.redacted)
+        else:
+            done = guarding.guard_text(
+                rules, direction, source, (lambda text: None) if json else _write, closely=explain or json
+            )
+            if json:
+                _verbatim(done.as_json())
+            explained, acted = done.table(), done.changed
+        if explain and not json:
+            err.print(explained)
+    if acted:
+        raise typer.Exit(1)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _verbatim(data: Any) -> None:
+    _write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _unpiped() -> Iterator[None]:
+    """End as other programs do when nobody reads what is written any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+
+
+@policy.command("check")
+def check_command(
+    files: Annotated[list[str], typer.Argument(help="YAML files, or names of policies that ship.", metavar="FILE…")],
+    json: Json = False,
+) -> None:
+    """Check policies: what each rule keeps back, what may not do what was meant, and their test conversations.
+
+    Ends with 0 if all is well, with 1 if a test conversation came out wrong, and with 2 if a file cannot be used.
+    """
+    from pipelines.app import guard as guarding
+
+    with reported(), _unpiped():
+        with err.status("reading") as status:
+            checked = [guarding.check_policy(file, lambda what: status.update(escape(what))) for file in files]
+        if json:
+            _verbatim([one.as_json() for one in checked])
+        else:
+            for one in checked:
+                (err if one.faults else out).print(one.render(), soft_wrap=bool(one.faults))
+    if any(one.status for one in checked):
+        raise typer.Exit(max(one.status for one in checked))
+
+
+@policy.command("list")
+def list_command(json: Json = False) -> None:
+    """List the policies that ship."""
+    from pipelines.app import guard as guarding
+
+    with reported(), _unpiped():
+        if json:
+            _verbatim(guarding.listed_json())
+        else:
+            out.print(guarding.listed())
+
+
+@policy.command("show")
+def show_command(
+    name: Annotated[str, typer.Argument(help="One that ships, or a YAML file.")], json: Json = False
+) -> None:
+    """Print a policy's file, to copy and change."""
+    from guardrails.policy import load
+    from pipelines.app import guard as guarding
+
+    with reported(), _unpiped():
+        if json:
+            _verbatim(load(name).model_dump(mode="json", by_alias=True))
+        else:
+            _write(guarding.source_of(name))
 
 
 DataFolder = Annotated[Path, typer.Option(help="The folder of recordings.")]
