@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from guardrails.fold import fold
 from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule
 from guardrails.regular import Automaton, Node, RegularScanner, bound, claim, parse, term
-from guardrails.scanning import Scanner
+from guardrails.scanning import NEVER, Scanner
 
 if TYPE_CHECKING:
     from guardrails.policy import Direction, Policy, Rule
@@ -48,7 +48,7 @@ class Rules:
     Attributes:
         bound: How many characters can be undecided at most, those that cannot be seen not counted.
         sentences: Whether any rule asks where sentences end.
-        replaces: Whether any replaces whole sentences.
+        replacing: The strongest rank that replaces whole sentences; `NEVER` if none does.
         required: Disclosures and scripts.
         opening: The ranks of what must be said before anything else.
 
@@ -67,7 +67,7 @@ class Rules:
         ]
         self.required = [rule for rule in rules if isinstance(rule, DisclosureRule | ScriptRule)]
         self.opening = {rank for rank, rule in ranked if rule.kind == "disclosure" and rule.at_start}
-        self.replaces = any(rule.action == "replace_sentence" for rule in rules)
+        self.replacing = min((rank for rank, rule in ranked if rule.action == "replace_sentence"), default=NEVER)
         self.sentences = any(rule.action.endswith("_sentence") for rule in rules)
         self.bound = max([bound(tree) for tree, _ in spoken] + _bounds(self._personal), default=0)
         self._topics = Automaton((tree, rank) for tree, rank in spoken if self._ranked[rank].action == "say_first")

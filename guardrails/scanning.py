@@ -11,8 +11,8 @@ NEVER = 1 << 62
 """Later than any character, weaker than any rule."""
 
 GAP_LIMIT = 8
-"""Characters that no word is made of, white space, punctuation and what cannot be seen, follow each other at most so
-often: `guardrails.stream` drops what is more of them, from the output as well."""
+"""Between two characters of words there are at most so many of others, white space and punctuation; and after each
+character at most so many that cannot be seen. `guardrails.stream` drops what is more, from the output as well."""
 
 
 class Span(NamedTuple):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardrails.compiled import Rules, compiled
-from guardrails.fold import IGNORED, SPACE, Kind, fold
+from guardrails.fold import SPACE, Kind, fold
 from guardrails.required import Required
 from guardrails.scanning import GAP_LIMIT, NEVER, Span
 from guardrails.sentences import Sentences, under_way
@@ -85,8 +86,9 @@ class StreamGuard:
         self._buffer: list[str] = []
         self._cover: list[int] = []
         self._base = self._first = self._next
-        self._gap = 0
+        self._gaps = self._unseen = 0
         self._half = ""
+        self._dropped: list[tuple[int, int]] = []
         self._sentences = Sentences()
         self._ended: list[tuple[int, int]] = []
         self._cutting = self._replacing = NEVER
@@ -132,7 +134,7 @@ class StreamGuard:
         try:
             before = "" if self._under_way else self._begin()
             text = self._joined(text)
-            left = self._budget - (self._next - self._first)
+            left = self._budget - self._place(self._next)
             self._read(text[:left])
             out = before + self._release()
             return out if len(text) <= left else out + self._fail(OverflowError())
@@ -224,16 +226,20 @@ class StreamGuard:
         for char in text:
             what = fold(char)
             if what.kind is Kind.WORD:
-                self._gap = 0
+                self._gaps = self._unseen = 0
+            elif what.kind is Kind.GAP:
+                self._gaps += 1
+                self._unseen = 0
             else:
-                self._gap += 1
-                if self._gap > GAP_LIMIT:
-                    char, what = "", IGNORED
+                self._unseen += 1
+            if self._gaps > GAP_LIMIT or self._unseen > GAP_LIMIT:
+                self._drop(at)
+                continue
             buffer.append(char)
             cover.append(NEVER)
             self._next = at + 1
             if sentences:
-                self._end_sentence(self._sentences.step(at, char or " "))
+                self._end_sentence(self._sentences.step(at, char))
             if what.kind is not Kind.IGNORED:
                 for scanner in scanners:
                     spans = scanner.step(at, what)
@@ -242,6 +248,17 @@ class StreamGuard:
             if self._cutting != NEVER or self._replacing != NEVER:
                 self._cover_from(at, at + 1, min(self._cutting, self._replacing))
             at += 1
+
+    def _drop(self, at: int) -> None:
+        """A character is left out, and so has no number."""
+        if not self._dropped or self._dropped[-1][0] != at:
+            self._dropped.append((at, self._dropped[-1][1] if self._dropped else 0))
+        self._dropped[-1] = (at, self._dropped[-1][1] + 1)
+
+    def _place(self, number: int) -> int:
+        """Where in the answer, as it was fed, a character stands."""
+        before = bisect_left(self._dropped, (number, 0))
+        return number - self._first + (self._dropped[before - 1][1] if before else 0)
 
     def _cover_all(self, spans: Iterable[Span]) -> None:
         for start, end, rank in spans:
@@ -284,15 +301,18 @@ class StreamGuard:
             self._cutting = self._replacing = NEVER
 
     def _waiting(self, undecided: int) -> int:
-        """The beginning of the first sentence that may yet be replaced."""
+        """The first character that the replacement of its sentence may yet cover."""
         while self._ended and self._ended[0][1] <= self._base:
             del self._ended[0]
-        if not self._rules.replaces:
+        strongest = self._rules.replacing
+        if strongest == NEVER:
             return NEVER
-        for begin, over in self._ended:
-            if undecided < over:
-                return begin
-        return self._sentences.start
+        under_way = [(self._sentences.start, self._next)] if self._sentences.start != NEVER else []
+        for begin, over in [*(one for one in self._ended if undecided < one[1]), *under_way]:
+            for number in range(max(begin, self._base), over):
+                if self._cover[number - self._base] > strongest:
+                    return number
+        return NEVER
 
     def _release(self, *, last: bool = False) -> str:
         undecided = strongest = NEVER
@@ -334,7 +354,7 @@ class StreamGuard:
         for place, (char, rank) in enumerate(zip(self._buffer, self._cover, strict=True)):
             number = self._base + place
             if rank == NEVER:
-                if self._within != NEVER and (not char or fold(char).kind is Kind.IGNORED):
+                if self._within != NEVER and fold(char).kind is Kind.IGNORED:
                     continue  # what cannot be seen goes with the character before it
                 if number >= undecided or number >= waiting:
                     return place
@@ -363,7 +383,7 @@ class StreamGuard:
             self._within = NEVER
 
     def _decide(self, rule: str, action: Action, text: str, start: int, end: int) -> None:
-        self._decisions.append(Decision(rule, action, text, start - self._first, end - self._first))
+        self._decisions.append(Decision(rule, action, text, self._place(start), self._place(end)))
 
     def _say_before(self, out: Splice, number: int) -> None:
         """What must be said before the words that begin here; the sentence that they belong to begins anew."""

@@ -74,11 +74,13 @@ def units(text: str) -> list[Unit]:
 
 def thinned(text: str) -> str:
     """A text without what stands too long between words."""
-    kept, run = [], 0
+    kept, gaps, unseen = [], 0, 0
     for char in text:
         reading = readings(char)
-        run = 0 if reading is not None and reading[1] else run + 1
-        if run <= MOST_GAPS:
+        unseen = unseen + 1 if reading is None else 0
+        if reading is not None:
+            gaps = 0 if reading[1] else gaps + 1
+        if max(gaps, unseen) <= MOST_GAPS:
             kept.append(char)
     return "".join(kept)
 

@@ -19,16 +19,20 @@ class State:
     """Where a match is.
 
     Attributes:
+        nodes: All places of the rules that it is at.
+        moved: Those that the last character led to; at the others it has stayed.
+        word: Whether the last character was of a word.
         rank: The strongest rule that has matched when this state is entered; `NEVER` if none has.
         best: The strongest rule that may still match.
         moves: For each character met here so far, the state that follows, or None if nothing can match any more, and
             the strongest rule that had matched before the character.
     """
 
-    __slots__ = ("best", "moves", "nodes", "rank", "word")
+    __slots__ = ("best", "moved", "moves", "nodes", "rank", "word")
 
-    def __init__(self, nodes: frozenset[int], word: bool, rank: int, best: int) -> None:
+    def __init__(self, nodes: frozenset[int], moved: frozenset[int], word: bool, rank: int, best: int) -> None:
         self.nodes = nodes
+        self.moved = moved
         self.word = word
         self.rank = rank
         self.best = best
@@ -49,9 +53,9 @@ class Automaton:
         self._nfa = Nfa()
         for tree, rank in rules:
             self._nfa.add(tree, rank)
-        self._states: dict[tuple[frozenset[int], bool, int], State] = {}
+        self._states: dict[tuple[frozenset[int], frozenset[int], bool], State] = {}
         start = frozenset([self._nfa.start])
-        self.starts = {word: State(start, word, NEVER, NEVER) for word in (False, True)}
+        self.starts = {word: State(start, frozenset(), word, NEVER, NEVER) for word in (False, True)}
         for char in {fold(char) for char in ORDINARY} - {fold("*")}:
             for state in self.starts.values():
                 self.move(state, char)
@@ -59,29 +63,30 @@ class Automaton:
     def move(self, state: State, char: Folded) -> tuple[State | None, int]:
         """Where a character leads: kept in the state's `moves`."""
         word = char.kind is Kind.WORD
-        nodes = self._nfa.reach(state.nodes, edge=state.word != word)
+        edge = state.word != word
+        nodes = self._nfa.reach(state.nodes, edge)
         begun = state not in self.starts.values()
         moved = self._nfa.move(nodes, char)
         # What may stand for nothing leaves a match where it is, but is no part of one that ends there.
         stayed = self._nfa.waiting(nodes) if begun and "" in char.bases else set()
-        before = self._nfa.accepted(nodes) if begun else NEVER
+        before = self._nfa.accepted(self._nfa.reach(state.moved, edge))
         state.moves[char] = made = (self._state(moved, stayed, word), before)
         return made
 
     def ends(self, state: State) -> int:
         """The strongest rule that has matched if the text ends here."""
-        return self._nfa.accepted(self._nfa.reach(state.nodes, edge=state.word))
+        return self._nfa.accepted(self._nfa.reach(state.moved, edge=state.word))
 
     def _state(self, moved: set[int], stayed: set[int], word: bool) -> State | None:
         nodes = frozenset(moved | stayed)
         if not nodes:
             return None
-        rank = self._nfa.accepted(self._nfa.reach(moved))
-        key = (nodes, word, rank)
+        key = (nodes, frozenset(moved), word)
         if key not in self._states:
             if len(self._states) >= MOST_STATES:
                 self._states.clear()
                 for start in self.starts.values():
                     start.moves.clear()
-            self._states[key] = State(nodes, word, rank, self._nfa.rank(nodes))
+            rank = self._nfa.accepted(self._nfa.reach(moved))
+            self._states[key] = State(nodes, key[1], word, rank, self._nfa.rank(nodes))
         return self._states[key]
