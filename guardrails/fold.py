@@ -7,6 +7,7 @@ made by `guardrails.lookalikes` from Unicode's table of confusables.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
@@ -56,6 +57,9 @@ _PICTURED = (0x1F150, 0x1F170, 0x1F1E6)
 """Where the alphabets of white letters on black circles, on black squares, and of flags begin."""
 
 
+_LATIN = re.compile(r"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?")
+
+
 def _read_lookalikes() -> dict[str, tuple[str, ...]]:
     lines = (Path(__file__).parent / "lookalikes.txt").read_text(encoding="utf-8").splitlines()
     pairs = (line.split("\t") for line in lines if line and not line.startswith("#"))
@@ -102,7 +106,13 @@ def _plain(char: str) -> str:
     """Compatible, lower-case, without marks."""
     compatible = unicodedata.normalize("NFKC", char).casefold()
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", compatible))
-    return "".join(part for part in parts if unicodedata.category(part) not in ("Mn", "Me", "Cf", "Cc"))
+    return "".join(_latin(part) for part in parts if unicodedata.category(part) not in ("Mn", "Me", "Cf", "Cc"))
+
+
+def _latin(char: str) -> str:
+    """The letter that a Latin one with a stroke, a hook or the like, or a small capital, is of."""
+    found = None if char.isascii() else _LATIN.fullmatch(unicodedata.name(char, ""))
+    return found[1].lower() if found else char
 
 
 def _digits(char: str) -> str:

@@ -24,6 +24,8 @@ from guardrails.fold import Kind, fold, folded
         ("**pa**ss", "pass"),
         ("oﬃce", "office"),
         ("straße", "strasse"),
+        ("ᴘᴀꜱꜱ", "pass"),
+        ("đøłħ", "dolh"),
         ("a\u00a0\u2003b\u3000c", "a b c"),
         ("a–b−c", "a b c"),
         ("٤１④⁴四", "41444"),
