@@ -239,6 +239,7 @@ class ClaimsRule(_Rule):
             said.
         within: How many words may stand between two parts.
         unless_negated: Whether "not" or the like between two parts makes it no claim.
+        unless_after: Words that make it no claim where one of them is among the three before it in the same clause.
     """
 
     kind: Literal["claims"] = "claims"
@@ -248,6 +249,15 @@ class ClaimsRule(_Rule):
     ]
     within: int = Field(default=3, ge=0, le=10)
     unless_negated: bool = True
+    unless_after: tuple[Phrase, ...] = ()
+
+    @field_validator("unless_after")
+    @classmethod
+    def _single_words(cls, after: tuple[str, ...]) -> tuple[str, ...]:
+        for word in after:
+            if len(regular.words(word)) != 1 or "*" in word:
+                raise ValueError(f"{word!r} is not one word: write one for each")
+        return after
 
     @model_validator(mode="after")
     def _bounded(self) -> ClaimsRule:
@@ -405,7 +415,7 @@ class ToolRule(_Rule):
     """Which calls of tools are let through.
 
     Args:
-        tool: The tool's name, or `*` for all.
+        tool: The tool's name, or how it begins and a `*`; `*` alone for all.
         arguments: A JSON schema of the calls that the rule lets through; it acts on all others. None to act on every
             call.
     """
@@ -420,6 +430,10 @@ class ToolRule(_Rule):
 
     def __hash__(self) -> int:
         return hash((self.id, self.tool, self.action, self.text))
+
+    def watches(self, tool: str) -> bool:
+        """Whether it is for a tool."""
+        return tool.startswith(self.tool[:-1]) if self.tool.endswith("*") else tool == self.tool
 
     @field_validator("arguments")
     @classmethod

@@ -96,7 +96,7 @@ def _judge(
                 act(rule.id, "refuse", " ".join(missing))
         elif (
             rule.kind == "tool"
-            and rule.tool in (tool, "*")
+            and rule.watches(tool)
             and (rule.arguments is None or not fits(rule.arguments, dict(arguments)))
             and not (rule.action == "confirm" and call_key(tool, arguments) in confirmed)
         ):

@@ -5,6 +5,7 @@ from guardrails.regular.nfa import TooLargeError, bound
 from guardrails.regular.pattern import PatternError, parse
 from guardrails.regular.scanner import RegularScanner
 from guardrails.regular.tree import Node
+from guardrails.regular.unless import UnlessAfterScanner
 from guardrails.regular.words import claim, term, words
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "PatternError",
     "RegularScanner",
     "TooLargeError",
+    "UnlessAfterScanner",
     "bound",
     "claim",
     "parse",
