@@ -47,7 +47,9 @@ SPEECH = (
 )
 """What an agent says all day."""
 
-_VERBS = "cancel refund promise waive guarantee share reset unlock disclose transfer ignore reveal approve double skip".split()
+_VERBS = (
+    "cancel refund promise waive guarantee share reset unlock disclose transfer ignore reveal approve double skip"
+).split()
 _THINGS = (
     "account address agreement balance benefit charge claim contract coverage deposit diagnosis discount dosage fee "
     "interest invoice loan order outcome password payment plan premium price profit rate refund report return reward "
