@@ -654,6 +654,27 @@ def lab(
     _publish(result.as_json(), bench_lab.table(result), save, json)
 
 
+@bench.command("guard")
+def bench_guard(
+    data: DataFolder = Path("../shared/data"),
+    only: Annotated[list[str] | None, typer.Option(help="leaks, cost; repeat it for several.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few splits and repeats, to see that it works.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """What the guardrails let out, beside the usual designs, and what they cost."""
+    from pipelines.lab.guard import bench
+
+    with reported(), _turns("") as (progress, task):
+        results = bench.run(
+            only or (),
+            data,
+            lambda what, done, of: progress.update(task, completed=done, total=of, description=what),
+            quick=quick,
+        )
+    _publish(results.as_json(), results.tables(), save, json)
+
+
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
     if save is not None:
         save.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
