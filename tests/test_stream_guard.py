@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from guardrails.check import check
 from guardrails.scanning import GAP_LIMIT
 from guardrails.stream import GUARD, StreamGuard
-from tests.guard_oracle import Ruled, claim_cover, pattern_cover, releases, term_cover, whole
-from tests.guarded import HIDDEN, claims, patterns, policy, said, split, splits, terms, utf16_pieces
+from tests.guard_oracle import Ruled, card_cover, claim_cover, luhn, pattern_cover, releases, term_cover, whole
+from tests.guarded import HIDDEN, claims, patterns, personal, policy, said, split, splits, terms, utf16_pieces
 
 ZERO_WIDTH = "\u200b"
 
@@ -195,6 +195,46 @@ def test_longer_texts_give_what_the_oracle_gives() -> None:
         covered += "[" in expected
         assert said(StreamGuard(guarding), split(text, _cuts(random, text))) == expected, text
     assert covered > 300
+
+
+def _digits(random: Random) -> str:
+    """Digits of which only a 4 begins a card's number, in groups or not; some of them are one."""
+    digits = "".join(random.choices("147", k=random.randint(1, 26)))
+    if random.random() < 0.6:
+        start = random.randint(0, len(digits))
+        card = "4" + "".join(random.choices("147", k=random.choice((11, 14, 17))))
+        digits = digits[:start] + card + next(last for last in "0123456789" if luhn(card + last)) + digits[start:]
+    separator = random.choice(("", "", " ", "-", ". ", " / ", "  ,  "))
+    every = random.randint(1, 5)
+    return separator.join(digits[at : at + every] for at in range(0, len(digits), every))
+
+
+def test_cards_are_found_wherever_in_a_run_of_digits_as_the_oracle_finds_them() -> None:
+    random = Random(9)
+    guarding, ruled = policy(personal("card")), [Ruled(card_cover, HIDDEN)]
+    covered = 0
+    for _ in range(1500):
+        text = f"{random.choice(('', 'it is ', 'No. '))}{_digits(random)}{random.choice(('', ' ok', '.', ', yes'))}"
+        expected = whole(text, ruled)
+        covered += HIDDEN in expected
+        assert said(StreamGuard(guarding), split(text, _cuts(random, text))) == expected, text
+    assert covered > 500
+
+
+def test_of_a_run_of_digits_exactly_what_can_no_longer_be_a_card_is_let_out() -> None:
+    random = Random(10)
+    guarding = policy(personal("card"))
+    longest = 19
+    for _ in range(300):
+        digits = "".join(random.choices("147", weights=(1, 4, 4), k=60))
+        if whole(digits, [Ruled(card_cover, HIDDEN)]) != digits:
+            continue
+        guard, out = StreamGuard(guarding), ""
+        for number, digit in enumerate(digits, 1):
+            out += guard.feed(digit)
+            # With the right digits after it, any 4 begins a card's number until that would be too long.
+            alive = [at for at in range(max(0, number - longest + 1), number) if digits[at] == "4"]
+            assert out == digits[: min(alive, default=number)], digits[:number]
 
 
 SPLIT_PLACES = {
