@@ -327,6 +327,7 @@ CLAIMS = [
         "⟦you have, sadly, diabetes⟧.",
     ),
     *("⟦Guaranteed. Guaranteed. Returns⟧.", "⟦Youve got cancer⟧."),
+    *(f"⟦You{apostrophe}ve got cancer⟧." for apostrophe in "‘ʼ＇´′ʹ‛`"),
 ]
 
 
@@ -389,6 +390,7 @@ PASSES = [
     "A stroke of luck: you have this, and this is it.",
     "👩\u200d👧 Hello! سلام می\u200cخواهم. Cafe\u0301, naïve, Zürich, Ελλάδα, Москва, 日本語.",
     "Smile 😀👍🏽 and 🇫🇷 wave.",
+    "A family: 👨\u200d👩\u200d👧\u200d👦 👍🏽 ❤️ thanks!",
     "Double the trouble, triple the fun: double seven is fourteen.",
     "Your total is three hundred and forty-two dollars and seventeen cents.",
     "One, two, three, four, five, six, seven.",
@@ -421,6 +423,9 @@ TURNS = [
     (EMAIL, ["jane at", "example dot com, ok"], ["jane at", f"{HIDDEN}, ok"]),
     (SECRET, ["The launch", "code, is it?"], ["The launch", f"{HIDDEN}, is it?"]),
     (CLAIM, ["It is guaranteed.", "Returns, that is."], ["It is guaranteed.", f"{HIDDEN}, that is."]),
+    (KEY, ["Use sk_abcdefgh", "12345678, ok"], ["Use sk_abcdefgh", f"{HIDDEN}, ok"]),
+    (SECRET, ["The pass", "word, is it?"], ["The pass", f"{HIDDEN}, is it?"]),
+    (SECRET, ["p a s s", "w o r d, is it?"], ["p a s s", f"{HIDDEN}, is it?"]),
     (SECRET, ["The launch", "is on. A code", "of honour"], ["The launch", "is on. A code", "of honour"]),
 ]
 
