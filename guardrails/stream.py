@@ -99,6 +99,7 @@ class StreamGuard:
         self._tail = START
         self._said: list[str] = []
         self._inserted: list[int] = []
+        self._settled: set[int] = set()
 
     @property
     def held(self) -> int:
@@ -388,6 +389,9 @@ class StreamGuard:
     def _say_before(self, out: Splice, number: int) -> None:
         """What must be said before the words that begin here; the sentence that they belong to begins anew."""
         for rank in self._preceded.pop(number, ()):
+            if rank in self._settled:
+                continue
+            self._settled.add(rank)
             said = "".join(self._said) + out.text
             missing = self.required.missing(self._rules[rank].id, said)
             if missing:
