@@ -30,20 +30,24 @@ def personal_scanners(rules: Iterable[tuple[What, int, bool]]) -> list[Scanner]:
         rules: For each, what is looked for, the rule's rank, and whether it is strict: then any run of thirteen digits
             or more is a card, and so are eight digits that might have become one where the text ends.
     """
-    ranks: dict[tuple[What, bool], int] = {}
+    ranks: dict[What, int] = {}
+    strictly = NEVER
     for what, rank, strict in rules:
-        key = (what, strict and what == "card")
-        ranks[key] = min(rank, ranks.get(key, NEVER))
-    card, strict = ranks.get(("card", False), NEVER), ranks.get(("card", True), NEVER)
-    others = ranks.get(("ssn", False), NEVER), ranks.get(("phone", False), NEVER)
+        if what == "card" and strict:
+            strictly = min(strictly, rank)
+        else:
+            ranks[what] = min(rank, ranks.get(what, NEVER))
+    card, ssn, phone = (ranks.get(what, NEVER) for what in ("card", "ssn", "phone"))
     scanners: list[Scanner] = []
-    if min(card, *others) != NEVER and (card < strict or strict == NEVER):
-        scanners.append(DigitScanner(card=card, ssn=others[0], phone=others[1]))
-        others = NEVER, NEVER
-    if strict != NEVER:
-        scanners.append(DigitScanner(card=strict, ssn=others[0], phone=others[1], strict=True))
-    if ("iban", False) in ranks:
-        scanners.append(IbanScanner(ranks["iban", False]))
-    if ("email", False) in ranks:
-        scanners.append(EmailScanner(ranks["email", False]))
+    if strictly != NEVER and card < strictly:
+        scanners.append(DigitScanner(card=strictly, strict=True))
+    elif strictly != NEVER:
+        scanners.append(DigitScanner(card=strictly, ssn=ssn, phone=phone, strict=True))
+        card = ssn = phone = NEVER
+    if min(card, ssn, phone) != NEVER:
+        scanners.append(DigitScanner(card=card, ssn=ssn, phone=phone))
+    if "iban" in ranks:
+        scanners.append(IbanScanner(ranks["iban"]))
+    if "email" in ranks:
+        scanners.append(EmailScanner(ranks["email"]))
     return scanners

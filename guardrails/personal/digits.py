@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from guardrails.fold import Folded, Kind
 from guardrails.personal import phones, ssn
@@ -148,7 +148,7 @@ class DigitScanner:
         self._idle()
 
     def _idle(self) -> None:
-        self._tail = self._last = _NOTHING
+        self._tail = self._last = self._former = _NOTHING
         self._word: list[int] = []
         self._joints: dict[int, _Joint] = {}
         self._gap = ""
@@ -173,7 +173,8 @@ class DigitScanner:
         if place.done:
             spans = self._read(length, at + 1)
         self._joints.pop(length - LONGEST - 1, None)
-        self._set_open(length)
+        if not self._set_open(length):
+            return [*spans, *self._end_run(char)]
         return spans
 
     def finish(self) -> Sequence[Span]:
@@ -181,12 +182,10 @@ class DigitScanner:
         if self._word:
             now = self._whole_word()
             if now is None or not now.reached:
-                spans += self._decide(self._last)
-                if not self._last.linked:
-                    spans += self._decide(self._tail)
+                spans += self._decide(self._last) + self._decide(self._former)
             else:
                 if not now.linked:
-                    spans += self._decide(self._tail)
+                    spans += self._decide(self._former)
                 spans += now.found
                 spans += self._decide(now, cut=True)
         else:
@@ -196,9 +195,7 @@ class DigitScanner:
 
     def _end_run(self, char: Folded) -> Sequence[Span]:
         """With this character it is sure that the word is no number."""
-        spans = [*self._decide(self._last)]
-        if self._last is not self._tail and not self._last.linked:
-            spans += self._decide(self._tail)
+        spans = self._decide(self._last) + self._decide(self._former)
         self._idle()
         self._place = LEXICON.lost[char]
         self._busy = False
@@ -212,8 +209,8 @@ class DigitScanner:
             now = self._whole_word()
             if now is None:
                 return self._end_run(char)
-            if not now.linked and self._tail is not _NOTHING:
-                spans += self._decide(self._tail)
+            if not now.linked:
+                spans += self._decide(self._former)
             if now.found:
                 spans += now.found
                 now.found = ()
@@ -221,6 +218,7 @@ class DigitScanner:
             for one in now.pending:
                 one.origin.pending = ()
             self._tail = self._last = now
+            self._former = _NOTHING
             self._word = []
             self._gap = f"{self._gap}<{now.filler}>" if now.filler else ""
             self._look(now)
@@ -262,6 +260,10 @@ class DigitScanner:
         spans: Sequence[Span] = _NO_SPANS
         if typed and now.reached:
             spans, now.found = now.found, ()
+            if now.linked:
+                self._former = _NOTHING
+            elif self._last is self._tail or self._last.linked:
+                self._former = self._last
             self._last = now
         self._look(now)
         return spans
@@ -320,7 +322,7 @@ class DigitScanner:
             now.typed = now.typed or part is Part.TYPED or origin.typed
 
     def _fill(self, now: _Joint, origin: _Joint, text: str) -> None:
-        if not origin.digits or origin.fillers >= MOST_FILLERS or self._joints.get(0) is not origin:
+        if now.reached or not origin.digits or origin.fillers >= MOST_FILLERS or self._joints.get(0) is not origin:
             return
         now.cards, now.groups, now.whole, now.digits = origin.cards, origin.groups, origin.whole, origin.digits
         now.swallowing, now.first, now.end, now.reached = origin.swallowing, origin.first, origin.end, origin.reached
@@ -343,8 +345,6 @@ class DigitScanner:
         if origin.swallowing != NEVER:
             now.swallowing = min(now.swallowing, origin.swallowing)
             now.found += (Span(origin.end, now.end, origin.swallowing),)
-            if origin.swallowing <= self._strongest:
-                return
         if self._card < origin.swallowing:
             self._extend_cards(now, origin, digits, start)
         if new and self._grouped:
@@ -360,7 +360,7 @@ class DigitScanner:
         first = NEVER
         for place, digit in enumerate(digits):
             value = int(digit)
-            following = {}
+            following: dict[Card, int] = {}
             for state, begin in cards.items():
                 after = state.moves[value] or state.after(value)
                 if after.valid and begin < first:
@@ -404,13 +404,17 @@ class DigitScanner:
                 ),
             )
         else:
+            if self._ssn != NEVER and ssn.is_grouped(groups[-3:]):
+                now.found += (Span(groups[-3].start, groups[-1].end, self._ssn),)
             groups = (*groups, new)
         total = sum(len(group.digits) for group in groups)
         while total >= _KEPT:
-            now.found += tuple(self._find(groups, whole=whole, over=False))
+            if self._phone != NEVER:
+                now.found += tuple(self._phones(groups, over=False))
             whole = False
             if len(groups) == 1:
-                self._overflow(now, groups[0])
+                if not joined or len(origin.groups[-1].digits) < _KEPT:
+                    self._overflow(now, groups[0])
                 total, groups = 0, (groups[0]._replace(digits=groups[0].digits[:_KEPT]),)
             else:
                 total -= len(groups[0].digits)
@@ -423,19 +427,21 @@ class DigitScanner:
             now.found += (Span(group.start, now.end, self._phone),)
             now.swallowing = min(now.swallowing, self._phone)
 
-    def _find(self, groups: tuple[Group, ...], *, whole: bool, over: bool) -> list[Span]:
-        spans: list[Span] = []
-        if self._ssn != NEVER:
-            for first, last in ssn.find(groups, whole=whole, over=over):
-                spans.append(Span(groups[first].start, groups[last - 1].end, self._ssn))
-        if self._phone != NEVER:
-            for first, last in phones.find(groups, over=over):
-                spans.append(Span(groups[first].start, groups[last - 1].end, self._phone))
-        return spans
+    def _phones(self, groups: tuple[Group, ...], *, over: bool) -> Iterator[Span]:
+        for first, last in phones.find(groups, over=over):
+            yield Span(groups[first].start, groups[last - 1].end, self._phone)
 
     def _decide(self, joint: _Joint, *, cut: bool = False) -> list[Span]:
         """A run is over."""
-        spans = self._find(joint.groups, whole=joint.whole, over=True) if joint.groups else []
+        spans: list[Span] = []
+        groups = joint.groups
+        if groups and self._ssn != NEVER:
+            if joint.whole and ssn.is_whole(groups):
+                spans.append(Span(groups[0].start, groups[-1].end, self._ssn))
+            elif ssn.is_grouped(groups[-3:]):
+                spans.append(Span(groups[-3].start, groups[-1].end, self._ssn))
+        if groups and self._phone != NEVER:
+            spans += self._phones(groups, over=True)
         if cut and self._strict and self._card != NEVER:
             spans += [
                 Span(begin, joint.end, self._card) for state, begin in joint.cards.items() if state.length >= STRICT_CUT
@@ -452,7 +458,7 @@ class DigitScanner:
         if self._strict and joint.digits and joint.swallowing > self._card:
             undecided, rank = min(undecided, joint.first), min(rank, self._card)
         groups = joint.groups
-        if groups and joint.swallowing > self._strongest:
+        if groups:
             if self._phone != NEVER and len(groups[-1].digits) < _KEPT:
                 undecided, rank = min(undecided, groups[0].start), min(rank, self._phone)
             if self._ssn != NEVER:
@@ -466,21 +472,27 @@ class DigitScanner:
             undecided, rank = min(undecided, span.start), min(rank, span.rank)
         joint.undecided, joint.rank = undecided, rank
 
-    def _set_open(self, length: int) -> None:
+    def _set_open(self, length: int) -> bool:
+        """Whether the word may still be a number."""
         joints, place = self._joints, self._place
         undecided = rank = NEVER
+        for before in (self._last, self._former):
+            undecided, rank = min(undecided, before.undecided), min(rank, before.rank)
         now = joints.get(length)
+        alive = now is not None
         if now is not None:
-            undecided, rank = now.undecided, now.rank
+            undecided, rank = min(undecided, now.undecided), min(rank, now.rank)
         for size in place.lengths:
             origin = joints.get(length - size)
             if origin is None:
                 continue
+            alive = True
             undecided, rank = min(undecided, origin.undecided), min(rank, origin.rank)
             if self._grouped or not _NO_CARD.issuperset(place.ahead):
                 undecided = min(undecided, self._word[length - size])
                 rank = min(rank, self._strongest)
         self.open, self.open_rank = undecided, rank
+        return alive
 
 
 def _completed(pending: _Pending, text: str) -> str:

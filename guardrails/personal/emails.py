@@ -62,7 +62,8 @@ _PROVIDERS = (
     "hey zoho yandex comcast verizon att btinternet sky tutanota"
 ).split()
 _SENTENCES = (
-    "a an the i you he she it we they me him her us them this that these those here there who what which one ones "
+    "a an the to from for of with by my your his our their its i you he she it we they me him her us them this that "
+    "these those here there who what which one ones "
     "is are was were be been am do does did done has have had can could will would shall should may might must "
     "and or but so if than then not only also just more most all any some each every both now today online again "
     "visit find found look looking see go going get got shop shopping buy order ordering orders ordered read learn "
@@ -98,7 +99,8 @@ _TOPS = frozenset(_GENERIC) | frozenset(_COUNTRIES)
 LEXICON = Lexicon(_WORDS)
 _LOST = LEXICON.lost
 _NONE: frozenset[_As] = frozenset()
-_GOES_ON = frozenset((_As.AT, _As.JOIN, _As.NUMBER))
+_SPOKEN = frozenset((_As.AT, _As.JOIN))
+_GOES_ON = _SPOKEN | {_As.NUMBER}
 _NO_SPANS: tuple[Span, ...] = ()
 _TIGHT = frozenset(".-+'%&=#!/?^{}|")
 """What may stand within a name, besides letters and digits; a dash stands for an underscore, too."""
@@ -179,7 +181,7 @@ class EmailScanner:
         self._recent: deque[int] = deque(maxlen=LONGEST_WORD)
         self._gap = ""
         self._name: list[tuple[int, int]] = []
-        self._name_common = False
+        self._name_common = False  # such a word by itself
         self._dangling = False
         self._joined = False
         self._settled = False
@@ -238,14 +240,16 @@ class EmailScanner:
 
     def _settle(self, place: Place) -> None:
         """Drop what this word can't go on with."""
-        ahead = _kinds(place.ahead) | _kinds(place.values) if not place.quiet else _NONE
+        ahead = _kinds(place.ahead) | _kinds(place.whole) if not place.quiet else _NONE
         single = self._size == 1
         waiting = False
-        if self._name and not self._joined and not single and not self._number:
-            if ahead.isdisjoint(_GOES_ON):
-                self._name = []
-            else:
-                waiting = True
+        if self._name and not self._joined:
+            goes_on = _SPOKEN if self._name_common else _GOES_ON
+            if self._name_common or not (single or self._number):
+                if ahead.isdisjoint(goes_on):
+                    self._name = []
+                else:
+                    waiting = True
         kept = []
         for domain in self._domains:
             if domain.waiting is _Wait.DOT:
@@ -275,7 +279,7 @@ class EmailScanner:
 
     def _end_word(self, place: Place) -> list[Span]:
         spans: list[Span] = []
-        kinds = _kinds(place.values)
+        kinds = _kinds(place.whole)
         single = self._size == 1
         domains = []
         for domain in self._domains:
@@ -286,17 +290,17 @@ class EmailScanner:
         number = self._number or _As.NUMBER in kinds
         name = self._name
         if _As.AT in kinds and name:
-            common = self._name_common and len(name) == 1
-            self._domains.append(_Domain(name[0][0], signed=False, common=common))
+            self._domains.append(_Domain(name[0][0], signed=False, common=self._name_common))
             self._name = [(self._start, self._size)]
             self._joined = False
         elif _As.JOIN in kinds and name and not self._dangling:
             name.append((self._start, self._size))
             self._joined = self._dangling = True
+            self._name_common = False
             self._trim()
             return spans
         else:
-            goes_on = self._joined or single or number
+            goes_on = self._joined or (not self._name_common and (single or number))
             if name and goes_on:
                 name.append((self._start, self._size))
             else:
@@ -304,7 +308,7 @@ class EmailScanner:
             self._joined = single and not number and self._only.bases[0] not in ("a", "i")
             self._trim()
         self._dangling = False
-        self._name_common = _As.COMMON in kinds
+        self._name_common = len(self._name) == 1 and _As.COMMON in kinds
         return spans
 
     def _trim(self) -> None:

@@ -178,7 +178,8 @@ class _Tail(dict[Folded, "_Tail"]):
         letters: set[Iban] = set()
         begun: set[Iban] = set()
         for reading in readings:
-            sources = (*self.pairs, *self.letters, _BEGINNING)
+            # Two characters in one are no country's letters: they would not have a place each.
+            sources = (*self.pairs, *self.letters, _BEGINNING) if len(reading) == 1 else tuple(self.pairs)
             for state in _run(sources, reading):
                 (letters if state.place == 1 else pairs if state.place == 2 else begun).add(state)
         return _tail(frozenset(pairs), frozenset(letters), frozenset(begun))
@@ -224,7 +225,7 @@ class _Held(NamedTuple):
     def open(self) -> int:
         """The first character that is undecided."""
         first = self.second if self.tail.pairs else self.last if self.tail.letters else NEVER
-        for held, _, start in self.pending:
+        for held, _, _ in self.pending:
             first = min(first, held.open)
         return min(first, *self.states.values()) if self.states else first
 
@@ -267,7 +268,7 @@ class IbanScanner:
         if char.kind is Kind.GAP:
             if before.beginning:
                 return _NO_SPANS
-            return self._end_word(before.values)
+            return self._end_word(before.whole)
         if before.beginning:
             self._start, self._size, self._only, self._letters = at, 0, char, True
         self._size += 1
@@ -284,7 +285,7 @@ class IbanScanner:
             first = min(first, *self._states.values())
         if not place.quiet:
             first = min(first, self._before.open)
-            if not _NAMES.isdisjoint(place.ahead) or not _NAMES.isdisjoint(place.values):
+            if not _NAMES.isdisjoint(place.ahead) or not _NAMES.isdisjoint(place.whole):
                 first = min(first, self._start)
         elif self._size == 1:
             for held, _, _ in self._before.pending:
@@ -371,7 +372,7 @@ class IbanScanner:
         return _joined(now, _Held(tail, held.last, start, states))
 
     def finish(self) -> Sequence[Span]:
-        spans = [] if self._place.beginning else self._end_word(self._place.values)
+        spans = [] if self._place.beginning else self._end_word(self._place.whole)
         self.reset()
         return spans
 

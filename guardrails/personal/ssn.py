@@ -6,8 +6,6 @@ Source: the Social Security Administration's rules since 2011: no area 000, 666 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from guardrails.personal.groups import Group, is_amount, is_date
 
 LENGTH = 9
@@ -25,33 +23,26 @@ def may_begin(digits: str) -> bool:
     )
 
 
-def find(groups: tuple[Group, ...], *, whole: bool, over: bool) -> Iterator[tuple[int, int]]:
-    """The numbers among groups of digits.
+def is_grouped(groups: tuple[Group, ...]) -> bool:
+    """Whether these are three groups of three, two and four digits that are a number."""
+    sizes = tuple(len(group.digits) for group in groups)
+    return sizes == SIZES and may_begin("".join(group.digits for group in groups))
 
-    Args:
-        groups: The groups that follow each other.
-        whole: Whether the first is the first of the run.
-        over: Whether the run is over with the last of them; if not, only numbers that begin with the first are given.
 
-    Yields:
-        The index of the first group, and one past the last.
-    """
+def is_whole(groups: tuple[Group, ...]) -> bool:
+    """Whether all digits of a run are a number, in whatever groups; but not amounts, dates and zip codes."""
     digits = "".join(group.digits for group in groups)
-    if over and whole and len(digits) == LENGTH and may_begin(digits):
-        figures = [groups[first : first + 3] for first in range(len(groups) - 2)]
-        if not is_amount(groups) and not any(map(is_date, figures)):
-            yield 0, len(groups)
-    for first in range(len(groups) - 2 if over else min(1, len(groups) - 2)):
-        three = groups[first : first + 3]
-        if tuple(len(group.digits) for group in three) == SIZES and may_begin("".join(one.digits for one in three)):
-            yield first, first + 3
+    if len(digits) != LENGTH or not may_begin(digits):
+        return False
+    if tuple(len(group.digits) for group in groups) == (5, 4) and not any(group.said for group in groups):
+        return False
+    return not is_amount(groups) and not any(is_date(groups[first : first + 3]) for first in range(len(groups) - 2))
 
 
 def undecided(groups: tuple[Group, ...], *, whole: bool) -> int | None:
     """The index of the first group that a number may yet begin with; None if there is none."""
-    if whole and sum(len(group.digits) for group in groups) <= LENGTH:
-        if may_begin("".join(group.digits for group in groups)):
-            return 0
+    if whole and may_begin("".join(group.digits for group in groups)):
+        return 0
     for first in range(max(0, len(groups) - 3), len(groups)):
         sizes = tuple(len(group.digits) for group in groups[first:])
         digits = "".join(group.digits for group in groups[first:])

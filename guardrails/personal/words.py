@@ -111,16 +111,17 @@ class Place(dict[Folded, "Place"]):
     """Where a reader is within a word. What follows by which character is worked out when it is first asked for.
 
     Attributes:
-        done: The words that are whole with this character, and how many characters each has, the longest first.
+        done: The words that are whole with this character, and how many characters each has, the longest first, fillers
+            last.
         lengths: For each word that is under way, how many characters there are of it so far.
         beginning: Whether this is the place before a word.
         quiet: Whether no word can be whole here or go on from here.
         mark: Before a word, the sign in front of it if it matters: "+" or "$".
-        values: What `done` holds, without the lengths.
+        whole: What `done` holds, without the lengths.
         ahead: The words that are under way.
     """
 
-    __slots__ = ("ahead", "beginning", "branches", "done", "lengths", "lexicon", "mark", "quiet", "values")
+    __slots__ = ("ahead", "beginning", "branches", "done", "lengths", "lexicon", "mark", "quiet", "whole")
 
     def __init__(
         self, lexicon: Lexicon, branches: tuple[tuple[_Branch, int], ...], done: tuple[tuple[object, int], ...]
@@ -133,7 +134,7 @@ class Place(dict[Folded, "Place"]):
         self.quiet = not branches and not done
         self.beginning = False
         self.mark = ""
-        self.values = frozenset(value for value, _ in done)
+        self.whole = frozenset(value for value, _ in done)
         self.ahead = frozenset(value for branch, _ in branches for value in branch.ahead)
 
     def __missing__(self, char: Folded) -> Place:
@@ -198,9 +199,14 @@ class Lexicon:
         if not branches and not done:
             return self.lost
         if key not in self._made:
-            whole = tuple(sorted(done, key=lambda one: -one[1]))
+            whole = tuple(sorted(done, key=_longest_first))
             self._made[key] = Place(self, tuple(branches.values()), whole)
         return self._made[key]
+
+
+def _longest_first(whole: tuple[object, int]) -> tuple[bool, int]:
+    word, length = whole
+    return isinstance(word, Word) and word.part is Part.FILLER, -length
 
 
 def _walk(branch: _Branch, base: str) -> _Branch | None:
