@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from guardrails import regular
 from guardrails.arguments import check_schema
 from guardrails.data_file import Document, Location, Record, parse, read, required
+from guardrails.regular.nfa import Nfa
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -260,12 +261,12 @@ class ClaimsRule(_Rule):
         return after
 
     @model_validator(mode="after")
-    def _bounded(self) -> ClaimsRule:
+    def _not_too_large(self) -> ClaimsRule:
         for parts in self.claims:
             for phrase in (phrase for choices in parts for phrase in choices):
                 _phrase(phrase)
             try:
-                regular.bound(regular.claim(parts, self.within, self.unless_negated))
+                Nfa().add(regular.claim(parts, self.within, self.unless_negated), 0)
             except ValueError as error:
                 raise _FaultError("claims", str(error)) from None
         return self
