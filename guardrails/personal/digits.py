@@ -8,7 +8,7 @@ from guardrails.fold import Folded, Kind
 from guardrails.personal import phones, ssn
 from guardrails.personal.cards import BEGINNINGS, NO_DIGITS, Card
 from guardrails.personal.cards import LONGEST as CARD
-from guardrails.personal.groups import Group, pauses
+from guardrails.personal.groups import GLUED, Group, pauses
 from guardrails.personal.words import FILLERS, LONGEST, MOST_FILLERS, NUMBERS, WITHIN, Lexicon, Part, Word
 from guardrails.scanning import GAP_LIMIT, NEVER, Span
 
@@ -57,6 +57,7 @@ class _Joint:
 
     Attributes:
         cards: What may become a card's number, each with its first character.
+        covered: The first character of the first card that has been found in the run; `NEVER` if none has.
         groups: The last digits of the run, in the likeliest reading.
         whole: Whether these are all of the run's.
         digits: How many digits the run has.
@@ -77,6 +78,7 @@ class _Joint:
 
     __slots__ = (
         "cards",
+        "covered",
         "digits",
         "end",
         "filler",
@@ -97,6 +99,7 @@ class _Joint:
 
     def __init__(self) -> None:
         self.cards: dict[Card, int] = {}
+        self.covered = NEVER
         self.groups: tuple[Group, ...] = ()
         self.whole = True
         self.digits = 0
@@ -164,7 +167,7 @@ class DigitScanner:
         if not self._word:
             self._joints = {0: self._tail}
             if self._tail is _NOTHING:
-                self._gap = before.mark
+                self._gap = before.mark if before.beginning else GLUED
         self._word.append(at)
         if place.quiet:
             return self._end_run(char)
@@ -251,7 +254,7 @@ class DigitScanner:
             if value.part is Part.TYPED:
                 typed = True
                 if origin is None or not (origin.reached or origin.pending):
-                    origin, gap = _NOTHING, ""
+                    origin, gap = _NOTHING, GLUED
             if origin is not None:
                 self._follow(now, origin, value, word[length - size], gap)
         if not (now.reached or now.pending):
@@ -325,6 +328,7 @@ class DigitScanner:
         if now.reached or not origin.digits or origin.fillers >= MOST_FILLERS or self._joints.get(0) is not origin:
             return
         now.cards, now.groups, now.whole, now.digits = origin.cards, origin.groups, origin.whole, origin.digits
+        now.covered = origin.covered
         now.swallowing, now.first, now.end, now.reached = origin.swallowing, origin.first, origin.end, origin.reached
         now.loose, now.linked, now.found = origin.loose, origin.linked, origin.found
         now.fillers, now.filler = origin.fillers + 1, text
@@ -345,43 +349,39 @@ class DigitScanner:
         if origin.swallowing != NEVER:
             now.swallowing = min(now.swallowing, origin.swallowing)
             now.found += (Span(origin.end, now.end, origin.swallowing),)
-        if self._card < origin.swallowing:
+        if self._card != NEVER:
             self._extend_cards(now, origin, digits, start)
         if new and self._grouped:
             self._extend_groups(now, origin, Group(digits, start, now.end, gap, len(digits) if said else 0, compound))
 
     def _extend_cards(self, now: _Joint, origin: _Joint, digits: str, start: int) -> None:
+        covered = first = min(now.covered, origin.covered)
         if self._strict and now.digits >= STRICT_FROM:
-            now.found += (Span(now.first, now.end, self._card),)
-            now.swallowing = min(now.swallowing, self._card)
-            return
+            first = min(first, now.first)
         cards = origin.cards
-        last = len(digits) - 1
-        first = NEVER
-        for place, digit in enumerate(digits):
-            value = int(digit)
+        for digit in map(int, digits):
             following: dict[Card, int] = {}
             for state, begin in cards.items():
-                after = state.moves[value] or state.after(value)
+                after = state.moves[digit] or state.after(digit)
                 if after.valid and begin < first:
                     first = begin
                 if after.alive and begin < following.get(after, NEVER):
                     following[after] = begin
-            after = NO_DIGITS.after(value)
+            after = NO_DIGITS.after(digit)
             if after.alive:
                 following.setdefault(after, start)
             cards = following
-            if place < last and first != NEVER:
-                break
-        if first != NEVER:
+        if now.cards:
+            for state, begin in now.cards.items():
+                if begin < cards.get(state, NEVER):
+                    cards[state] = begin
+        if first < covered:
             now.found += (Span(first, now.end, self._card),)
             now.swallowing = min(now.swallowing, self._card)
-        elif now.cards:
-            for state, begin in cards.items():
-                if begin < now.cards.get(state, NEVER):
-                    now.cards[state] = begin
-        else:
-            now.cards = cards
+        if first != NEVER:
+            # All from there on is covered: only what begins before may add to it.
+            cards = {state: begin for state, begin in cards.items() if begin < first}
+        now.covered, now.cards = first, cards
 
     def _extend_groups(self, now: _Joint, origin: _Joint, new: Group) -> None:
         groups, whole = origin.groups, origin.whole
@@ -442,7 +442,7 @@ class DigitScanner:
                 spans.append(Span(groups[-3].start, groups[-1].end, self._ssn))
         if groups and self._phone != NEVER:
             spans += self._phones(groups, over=True)
-        if cut and self._strict and self._card != NEVER:
+        if cut and self._strict:
             spans += [
                 Span(begin, joint.end, self._card) for state, begin in joint.cards.items() if state.length >= STRICT_CUT
             ]
@@ -453,9 +453,9 @@ class DigitScanner:
         undecided = rank = NEVER
         if joint.swallowing != NEVER:
             undecided, rank = joint.end, joint.swallowing
-        if joint.cards and joint.swallowing > self._card:
+        if joint.cards:
             undecided, rank = min(undecided, *joint.cards.values()), min(rank, self._card)
-        if self._strict and joint.digits and joint.swallowing > self._card:
+        if self._strict and joint.digits and joint.first < joint.covered:
             undecided, rank = min(undecided, joint.first), min(rank, self._card)
         groups = joint.groups
         if groups:

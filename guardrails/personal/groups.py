@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+GLUED = "a"
+
+
 class Group(NamedTuple):
     """Digits with nothing between them, or said one after the other without a pause.
 
@@ -13,7 +16,7 @@ class Group(NamedTuple):
         start: Number of the first character.
         end: Number of the character after the last.
         gap: What stands between this group and the one before: characters, folded, and fillers as "<and>". Before the
-            first group of a run, "+" or "$" if that stands in front of it.
+            first group of a run, "+" or "$" if that stands in front of it, and `GLUED` if a letter does.
         said: How many of its digits were said as words.
         compound: Whether words for more than one digit were among them, such as "forty".
     """

@@ -88,6 +88,13 @@ class Iban(NamedTuple):
         return self.place > 4 and self.place == 4 + len(STRUCTURES[self.country]) and self.rest == self.wanted
 
     @property
+    def awaits(self) -> str:
+        """What belongs in the next place: a country's letter "b", a digit "n", a letter "a", either "c", nothing."""
+        if self.place < 4:
+            return "b" if self.place < 2 else "n"
+        return STRUCTURES[self.country][self.place - 4 : self.place - 3]
+
+    @property
     def alive(self) -> bool:
         """Whether more characters may make it whole: two digits always can, one only the right one."""
         if self.place < 4:
@@ -112,7 +119,7 @@ class Iban(NamedTuple):
         if place < 2:
             country += char
             return Iban(country, place + 1, 0, 0) if country in _COUNTRIES else None
-        fitting = "n" if place < 4 else STRUCTURES[country][place - 4 : place - 3]
+        fitting = self.awaits
         if not fitting or char not in _FITTING[fitting]:
             return None
         if place < 4:
@@ -144,13 +151,17 @@ def is_iban(text: str) -> bool:
 
 
 @cache
-def _readings(char: Folded) -> tuple[str, ...]:
-    """What letters and digits a character may be."""
-    found = [base for base in char.bases if base.isascii() and base.isalnum()]
-    if char.digit:
-        found.append(char.digit)
-    found += ["0"] * ("o" in found) + ["1"] * ("l" in found or "i" in found)
-    return tuple(dict.fromkeys(found))
+def _readings(char: Folded, place: str) -> tuple[str, ...]:
+    """What a character may be where a digit belongs ("n"), a letter ("a"), either ("c") or a country's letter ("b").
+
+    Look-alikes count where only one of the two can stand.
+    """
+    letters = tuple(base for base in char.bases if base.isascii() and base.isalpha())
+    if place == "n":
+        return (char.digit,) if char.digit else ("0",) if "o" in letters else ("1",) if "l" in letters else ()
+    if place == "c":
+        return (char.digit,) if char.digit else letters[:1]
+    return () if place == "b" and char.digit else letters
 
 
 class _Tail(dict[Folded, "_Tail"]):
@@ -169,11 +180,11 @@ class _Tail(dict[Folded, "_Tail"]):
         self.pairs, self.letters, self.begun = pairs, letters, begun
 
     def __missing__(self, char: Folded) -> _Tail:
-        tail = self[char] = self.after(_readings(char))
+        tail = self[char] = self.after((*_readings(char, "n"), *_readings(char, "b")))
         return tail
 
     def after(self, readings: tuple[str, ...]) -> _Tail:
-        """With one more letter or digit."""
+        """With one more character, a letter or a digit."""
         pairs: set[Iban] = set()
         letters: set[Iban] = set()
         begun: set[Iban] = set()
@@ -299,8 +310,8 @@ class IbanScanner:
         following: dict[Iban, int] = {}
         spans: list[Span] = []
         found = [(state, self._second) for state in tail.begun]
-        for reading in _readings(char):
-            for state, start in self._states.items():
+        for state, start in self._states.items():
+            for reading in _readings(char, state.awaits):
                 for after in _run((state,), reading):
                     if not self._letters or after.fits(self._size):
                         found.append((after, start))
@@ -329,7 +340,7 @@ class IbanScanner:
             if isinstance(word, Word):
                 now = self._said(word, before, now, spans)
         if self._size == 1:
-            for text in _readings(self._only):
+            for text in (*_readings(self._only, "n"), *_readings(self._only, "b")):
                 now = self._complete(text, before, now, spans)
         self._before = now
         self._tail, self._second, self._last, self._states = now[:4]

@@ -11,13 +11,15 @@ from functools import lru_cache
 
 import phonenumbers
 
-from guardrails.personal.groups import Group, is_amount, is_date, pauses
+from guardrails.personal.groups import GLUED, Group, is_amount, is_date, pauses
 
 SHORTEST, LONGEST = 7, 15
 """Digits of a number: without an area code, and at most (ITU-T E.164)."""
 
 _BARE_FROM = 10
 _EXTENSION = 6
+_TWO = 8
+"""Digits of a number with an area code of two digits and one more group: with fewer it is rather an address."""
 _REGIONS = {
     True: ("GB", "FR", "DE", "IT", "NL", "BE", "CH", "AT", "AU", "JP", "IN", "ZA"),
     False: ("US", "IT", "ES", "IN", "MX", "BR", "PL", "FR", "GB"),
@@ -73,13 +75,16 @@ def _is_phone(groups: tuple[Group, ...], first: int, last: int) -> bool:
     if first and last - first < 5 and any(map(is_date, _threes(groups, first, last))):
         return False
     if len(inside) == 1:
-        return len(digits) >= _BARE_FROM and _alone(groups, first, last) and _is_valid(digits)
+        sized = _BARE_FROM <= len(digits) <= (_BARE_FROM + 1 if inside[0].gap == GLUED else LONGEST)
+        return sized and _alone(groups, first, last) and _is_valid(digits)
     sizes = tuple(len(group.digits) for group in inside)
     if sizes[-3:] == (3, 3, 4) and len(digits) in (10, 11) and (len(digits) == 10 or sizes == (1, 3, 3, 4)):
         return _alone(groups, first, last) or inside[-3].digits[0] not in "01"
     if set(sizes) == {1}:
         return _alone(groups, first, last)
     if max(sizes) > 8 or len(sizes) > 6 or (1 in sizes and (sizes.count(1) > 1 or len(digits) <= SHORTEST + 1)):
+        return False
+    if len(sizes) == 2 and (sizes[0] > 5 or sizes[1] < 4 or len(digits) == sizes[1] + 2 < _TWO):
         return False
     if digits[0] == "0" and 9 <= len(digits) <= 11 and (len(sizes) > 2 or _alone(groups, first, last)):
         return True

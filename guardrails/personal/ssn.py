@@ -10,6 +10,8 @@ from guardrails.personal.groups import Group, is_amount, is_date
 
 LENGTH = 9
 SIZES = (3, 2, 4)
+_WRITTEN = ((LENGTH,), SIZES, (3, 6))
+"""In groups of these sizes a number is written; others are of telephones, zip codes or addresses on a network."""
 
 
 def may_begin(digits: str) -> bool:
@@ -30,11 +32,12 @@ def is_grouped(groups: tuple[Group, ...]) -> bool:
 
 
 def is_whole(groups: tuple[Group, ...]) -> bool:
-    """Whether all digits of a run are a number, in whatever groups; but not amounts, dates and zip codes."""
+    """Whether all digits of a run are a number: said in any way, or written in groups that are usual or single digits."""
     digits = "".join(group.digits for group in groups)
     if len(digits) != LENGTH or not may_begin(digits):
         return False
-    if tuple(len(group.digits) for group in groups) == (5, 4) and not any(group.said for group in groups):
+    sizes = tuple(len(group.digits) for group in groups)
+    if not any(group.said for group in groups) and min(sizes) > 1 and sizes not in _WRITTEN:
         return False
     return not is_amount(groups) and not any(is_date(groups[first : first + 3]) for first in range(len(groups) - 2))
 
