@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from guardrails.fold import fold
+from guardrails.personal import BOUND, personal_scanners
 from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule
-from guardrails.regular import Automaton, Node, RegularScanner, bound, claim, parse, term
+from guardrails.regular import Automaton, Node, RegularScanner, UnlessAfterScanner, bound, claim, parse, term
 from guardrails.scanning import NEVER, Scanner
 
 if TYPE_CHECKING:
@@ -61,7 +62,12 @@ class Rules:
         self._ranked = sorted(rules, key=lambda rule: STRENGTH.index(rule.action))
         ranked = list(enumerate(self._ranked))
         spoken = [(tree, rank) for rank, rule in ranked for tree in trees(rule)]
-        self._automaton = Automaton(spoken)
+        exempted = {rank: rule.unless_after for rank, rule in ranked if rule.kind == "claims" and rule.unless_after}
+        self._automaton = Automaton((tree, rank) for tree, rank in spoken if rank not in exempted)
+        self._exempted = [
+            (words, Automaton((tree, rank) for tree, rank in spoken if exempted.get(rank) == words))
+            for words in dict.fromkeys(exempted.values())
+        ]
         self._personal = [
             (what, rank, rule.strict) for rank, rule in ranked if rule.kind == "personal" for what in rule.what
         ]
@@ -69,7 +75,9 @@ class Rules:
         self.opening = {rank for rank, rule in ranked if rule.kind == "disclosure" and rule.at_start}
         self.replacing = min((rank for rank, rule in ranked if rule.action == "replace_sentence"), default=NEVER)
         self.sentences = any(rule.action.endswith("_sentence") for rule in rules)
-        self.bound = max([bound(tree) for tree, _ in spoken] + _bounds(self._personal), default=0)
+        self.bound = max(
+            [bound(tree) for tree, _ in spoken] + [BOUND[what] for what, _, _ in self._personal], default=0
+        )
         self._topics = Automaton((tree, rank) for tree, rank in spoken if self._ranked[rank].action == "say_first")
 
     def __getitem__(self, rank: int) -> Rule:
@@ -78,25 +86,14 @@ class Rules:
     def scanners(self) -> list[Scanner]:
         """New scanners for one conversation."""
         scanners: list[Scanner] = [RegularScanner(self._automaton)]
-        if self._personal:
-            from guardrails import personal
-
-            scanners += personal.scanners(self._personal)
-        return scanners
+        scanners += [UnlessAfterScanner(automaton, words) for words, automaton in self._exempted]
+        return scanners + personal_scanners(self._personal)
 
     def topics(self, text: str) -> set[int]:
         """The ranks of what must be said first where a text begins its topic."""
         scanner = RegularScanner(self._topics)
         spans = [span for at, char in enumerate(map(fold, text)) if char.bases for span in scanner.step(at, char)]
         return {span.rank for span in (*spans, *scanner.finish())}
-
-
-def _bounds(items):
-    if not items:
-        return []
-    from guardrails import personal
-
-    return [personal.BOUND[what] for what, _, _ in items]
 
 
 _made: dict[tuple[int, Direction], tuple[Policy, Rules]] = {}

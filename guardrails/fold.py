@@ -44,10 +44,15 @@ class Folded:
 
 IGNORED = Folded(Kind.IGNORED, ())
 SPACE = Folded(Kind.GAP, (" ",), space=True)
-_MAYBE_SPACE = Folded(Kind.GAP, (" ", ""), space=True)
+DASH = Folded(Kind.GAP, (" ", ""), space=True)
+"""A dash, or a picture: a space, or nothing."""
+
+_APOSTROPHE = Folded(Kind.GAP, ("'", ""))
 
 _MARKUP = "*~`"
+_SKINS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _FILLERS = "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180e\ufff9\ufffa\ufffb"
+_APOSTROPHES = "'’‘‛´′ʹʼʻˈ＇"
 _DASHES = "\u2212_\u30fc\uff70\u2043\u02d7"
 _ALSO = {"0": "o", "1": "li", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "|": "li"}
 """What may stand for a letter."""
@@ -76,8 +81,10 @@ def fold(char: str) -> Folded:
         return SPACE
     category = unicodedata.category(char)
     if category == "Pd" or char in _DASHES:
-        return _MAYBE_SPACE
-    if char in _MARKUP or char in _FILLERS or category in ("Cf", "Cc", "Mn", "Me", "Cs", "Co", "Cn"):
+        return DASH
+    if char in _APOSTROPHES:
+        return _APOSTROPHE
+    if char in _MARKUP or char in _FILLERS or char in _SKINS or category in ("Cf", "Cc", "Mn", "Me", "Cs", "Co", "Cn"):
         return IGNORED
     for first in _PICTURED:
         if first <= ord(char) < first + 26:
@@ -90,21 +97,20 @@ def fold(char: str) -> Folded:
     if plain.isspace():
         return SPACE
     bases = [*map("".join, product(*map(_alternatives, plain)))] if len(plain) <= 4 else [plain]
-    if "l" in _LOOKALIKES.get(unicodedata.normalize("NFKC", char), "l" if char == "I" else ""):
-        bases.append("l")
+    bases += _LOOKALIKES.get(unicodedata.normalize("NFKC", char), ("l",) if char == "I" else ())
     bases = [*dict.fromkeys((digit, *bases) if digit else bases)]
     if any(base.isalnum() for base in plain) or category[0] in "LNM":
         return Folded(Kind.WORD, tuple(bases), digit)
     if category in ("So", "Sk") or "\U0001f000" <= char <= "\U0001faff":
-        return _MAYBE_SPACE
-    if plain in ("'", "’", "."):
+        return DASH
+    if plain == ".":
         bases.append("")
     return Folded(Kind.GAP, tuple(bases))
 
 
 def _plain(char: str) -> str:
     """Compatible, lower-case, without marks."""
-    compatible = unicodedata.normalize("NFKC", char).casefold()
+    compatible = unicodedata.normalize("NFKC", char).casefold().replace("。", ".")
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", compatible))
     return "".join(_latin(part) for part in parts if unicodedata.category(part) not in ("Mn", "Me", "Cf", "Cc"))
 

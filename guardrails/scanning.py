@@ -10,7 +10,7 @@ from guardrails.fold import Folded
 NEVER = 1 << 62
 """Later than any character, weaker than any rule."""
 
-GAP_LIMIT = 8
+GAP_LIMIT = 12
 """Between two characters of words there are at most so many of others, white space and punctuation; and after each
 character at most so many that cannot be seen. `guardrails.stream` drops what is more, from the output as well."""
 

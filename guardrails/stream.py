@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from guardrails.compiled import Rules, compiled
-from guardrails.fold import SPACE, Kind, fold
+from guardrails.fold import DASH, Kind, fold
 from guardrails.required import Required
 from guardrails.scanning import GAP_LIMIT, NEVER, Span
 from guardrails.sentences import Sentences, under_way
@@ -186,7 +186,7 @@ class StreamGuard:
             scanner.reset()
         before = [fold(char) for char in self._memory]
         if before:
-            before.append(SPACE)
+            before.append(DASH)
         for char in before:
             if char.kind is not Kind.IGNORED:
                 for scanner in self._scanners:

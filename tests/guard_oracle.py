@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, product
 
-MOST_GAPS = 8
+MOST_GAPS = 12
 """Characters that no word is made of follow each other at most so often; more of them are dropped."""
 
 LOOKALIKES = {"а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "ѕ": "s", "і": "i", "ο": "o", "α": "a", "ρ": "p"}
@@ -272,7 +272,7 @@ def whole(text: str, rules: Sequence[Ruled], before: str = "") -> str:
         before: The end of what was said in the answer before, which stays as it was.
     """
     text = thinned(text)
-    before += " " if before else ""
+    before += "-" if before else ""
     ranks: list[int | None] = [None] * len(text)
     for rank, rule in enumerate(rules):
         for start, end in rule.cover(before + text):
