@@ -78,7 +78,7 @@ def _is_phone(groups: tuple[Group, ...], first: int, last: int) -> bool:
         sized = _BARE_FROM <= len(digits) <= (_BARE_FROM + 1 if inside[0].gap == GLUED else LONGEST)
         return sized and _alone(groups, first, last) and _is_valid(digits)
     sizes = tuple(len(group.digits) for group in inside)
-    if sizes[-3:] == (3, 3, 4) and len(digits) in (10, 11) and (len(digits) == 10 or sizes == (1, 3, 3, 4)):
+    if sizes == (3, 3, 4) or (sizes == (1, 3, 3, 4) and digits[0] == "1"):
         return _alone(groups, first, last) or inside[-3].digits[0] not in "01"
     if set(sizes) == {1}:
         return _alone(groups, first, last)
@@ -136,6 +136,8 @@ def _is_plain(groups: tuple[Group, ...]) -> bool:
 def _is_said(groups: tuple[Group, ...], first: int, last: int, digits: str) -> bool:
     inside = groups[first:last]
     if "<point>" in inside[min(1, len(inside) - 1)].gap and len(inside[0].digits) <= 3:
+        return False
+    if first and "<point>" in groups[first].gap:
         return False
     paused = any(pauses(group.gap) for group in inside[1:])
     if paused and any(group.compound for group in inside):
