@@ -31,7 +31,7 @@ SAMPLES = (
     "A p.a.s.s.w.o.r.d, a раss\u200bword: 👩\u200d👧 guaranteed!",
     "Mail jane dot doe at example dot com.",
 )
-SHORT = ("the password ok", "p a\u0301ss-word", "123-45-6789 a", "(a@b.com) ok", "guaranteed 😀")
+SHORT = ("the password ok", "a pa\u0301ss-word!", "123-45-6789 a", "(a@b.com) ok", "guaranteed 😀")
 
 
 def streamed(pieces: Iterable[str]) -> Iterator[str]:

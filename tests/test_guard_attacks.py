@@ -416,7 +416,7 @@ TURNS = [
     (CARD, ["four one one one one one one one", f"{IN_ONES}."], ["four one one one one one one one", f"{HIDDEN}."]),
     (PHONE, ["Call 415 555", "2671, ok"], ["Call 415 555", f"{HIDDEN}, ok"]),
     (IBAN, ["It is GB29 NWBK 6016", "1331 9268 19, ok"], ["It is GB29 NWBK 6016", f"{HIDDEN}, ok"]),
-    (SSN, ["123-45", "-6789 ok"], ["123-45", f"-{HIDDEN} ok"]),
+    (SSN, ["123-45", "-6789 ok"], ["123-45", f"{HIDDEN} ok"]),
     (
         SSN,
         ["It is one two three, four five.", "Six seven eight nine."],

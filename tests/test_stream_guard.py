@@ -304,6 +304,35 @@ def test_no_more_is_held_than_the_bound_that_is_stated() -> None:
     assert most <= StreamGuard(guarding).bound + GAP_LIMIT
 
 
+NUMBER_WORDS = (
+    "twenty ",
+    "four ",
+    "4 ",
+    "4",
+    "twenty two ",
+    "double ",
+    "double four ",
+    "four um ",
+    "hundred ",
+    "a@",
+    "a.",
+    "a at ",
+)
+
+
+@pytest.mark.parametrize("words", NUMBER_WORDS)
+@pytest.mark.parametrize("what", ["card", "ssn", "phone", "iban", "email"])
+def test_no_more_of_endless_numbers_is_held_than_the_bound_that_is_stated(what: str, words: str) -> None:
+    guarding = policy(personal(what))
+    guard = StreamGuard(guarding)
+    most = 0
+    for _ in range(2 * guard.bound // len(words)):
+        guard.feed(words)
+        most = max(most, guard.held)
+    assert guard.failure is None
+    assert most <= guard.bound
+
+
 def test_no_run_of_what_no_word_is_made_of_keeps_a_text_waiting() -> None:
     for filler in (" ", ZERO_WIDTH, "-", "😀", "\u0301", ".", "*", "\n", "\U000e0020"):
         guard = StreamGuard(policy(terms("pin is")))
