@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, product
 
 from guardrails.check import check
 from guardrails.compiled import trees
+from guardrails.fold import Kind, fold
 from guardrails.judged import LONGEST_CLAUSE
+from guardrails.personal import BOUND
 from guardrails.policy import STRENGTH, Direction, Policy, Rule
-from guardrails.regular import bound
+from guardrails.regular import Automaton, RegularScanner, bound
 from guardrails.regular.nfa import Nfa
 from guardrails.sentences import LONGEST
 
@@ -51,9 +54,7 @@ def held_back(rule: Rule) -> int:
         return LONGEST
     most = max((bound(tree) for tree in trees(rule)), default=0)
     if rule.kind == "personal":
-        from guardrails import personal
-
-        most = max(personal.BOUND[what] for what in rule.what)
+        most = max(BOUND[what] for what in rule.what)
     if rule.kind in ("injection", "toxicity") and rule.judge is not None:
         most = max(most, LONGEST_CLAUSE)
     return most
@@ -73,7 +74,7 @@ def _warnings(policy: Policy, rule: Rule) -> Iterator[str]:
             "keeps every answer waiting until its first sentence is whole: use cut_sentence, if what comes before the "
             "match in the sentence may be heard"
         )
-    elif held_back(rule) > LONG:
+    elif rule.kind == "patterns" and held_back(rule) > LONG:
         yield f"may keep back {held_back(rule)} characters: make what it looks for shorter"
     for direction in rule.direction:
         before = _there_before(policy, rule, direction)
@@ -98,32 +99,32 @@ def _acting(policy: Policy, text: str) -> list[str]:
 
 def _there_before(policy: Policy, rule: Rule, direction: Direction) -> str:
     """The rule that is stronger and covers all that this one looks for; "" if there is none."""
-    if rule.action == "say_first":
-        return ""
     examples = list(islice(_examples(rule), MOST_EXAMPLES))
-    if not examples:
+    if rule.action == "say_first" or not examples:
         return ""
-    strength = STRENGTH.index(rule.action)
     place = policy.rules.index(rule)
     for number, other in enumerate(policy.rules):
-        if direction not in other.direction or other.action == "say_first" or other.kind == "tool":
+        if direction not in other.direction or other.action == "say_first":
             continue
-        if (STRENGTH.index(other.action), number) >= (strength, place):
+        if (STRENGTH.index(other.action), number) >= (STRENGTH.index(rule.action), place):
             continue
-        alone = Policy.model_construct(
-            name=policy.name, summary=policy.summary, fallback=policy.fallback, rules=(_to_see(other, direction),)
-        )
-        if all(_covers(alone, example, direction) for example in examples):
+        if all(_covers(other, example) for example in examples):
             return other.id
     return ""
 
 
-def _to_see(rule: Rule, direction: Direction) -> Rule:
-    return rule.model_copy(update={"action": "redact", "text": "[]", "direction": (direction,)})
+def _covers(rule: Rule, example: str) -> bool:
+    """Whether a rule covers all of a text."""
+    scanner = RegularScanner(_automaton(rule))
+    chars = [char for char in map(fold, example) if char.kind is not Kind.IGNORED]
+    spans = [span for at, char in enumerate(chars) for span in scanner.step(at, char)]
+    covered = {at for start, end, _ in (*spans, *scanner.finish()) for at in range(start, end)}
+    return len(covered) == len(chars)
 
 
-def _covers(policy: Policy, example: str, direction: Direction) -> bool:
-    return check(policy, example, direction=direction).text == "[]"
+@lru_cache(maxsize=64)
+def _automaton(rule: Rule) -> Automaton:
+    return Automaton((tree, 0) for tree in trees(rule))
 
 
 def _examples(rule: Rule) -> Iterator[str]:
