@@ -19,6 +19,15 @@ class Required:
         self._lines = {rule.id: rule.lines if rule.kind == "script" else (rule.text,) for rule in rules}
         self._done = dict.fromkeys(self._lines, 0)
 
+    @property
+    def done(self) -> dict[str, int]:
+        """How many lines of each rule were heard: for `restore`."""
+        return dict(self._done)
+
+    def restore(self, done: dict[str, int]) -> None:
+        """Go back to what was heard at an earlier time."""
+        self._done = dict(done)
+
     def heard(self, answer: str) -> None:
         """Take note of an answer, as it was heard."""
         said = _plain(answer)

@@ -69,11 +69,13 @@ class StreamGuard:
 
     def __init__(self, policy: Policy, *, direction: Direction = "said", budget: int = MOST_CHARACTERS) -> None:
         self._policy = policy
+        self._direction: Direction = direction
         self._rules: Rules = compiled(policy, direction)
         self._scanners = self._rules.scanners()
         self._budget = budget
         self._next = 0
         self._memory = ""
+        self._before: tuple[str, dict[str, int], list[int]] | None = None
         self._under_way = False
         self._decisions: list[Decision] = []
         self.required = Required(self._rules.required)
@@ -98,6 +100,7 @@ class StreamGuard:
         self._since = 0
         self._tail = START
         self._said: list[str] = []
+        self._asides: list[str] = []
         self._inserted: list[int] = []
         self._settled: set[int] = set()
 
@@ -166,11 +169,38 @@ class StreamGuard:
     def abort(self, heard: str | None = None) -> None:
         """The end of an answer that was interrupted: what is kept back is never said.
 
+        It may have been finished before, and have been cut off while it was spoken.
+
         Args:
             heard: What of this answer was heard; all that was let out if that is not known.
         """
         if self._under_way:
             self._end("".join(self._said) if heard is None else heard)
+        elif heard is not None and self._before is not None:
+            self._memory, done, inserted = self._before
+            self.required.restore(done)
+            self._inserted = inserted
+            self._end(heard)
+
+    def aside(self, text: str) -> str:
+        """Words that are said by themselves, also in the midst of an answer, such as a greeting or a filler.
+
+        Args:
+            text: All of them.
+
+        Returns:
+            What may be said.
+        """
+        guard = StreamGuard(self._policy, direction=self._direction, budget=self._budget)
+        guard.required, guard._owed = self.required, self._owed
+        guard._memory = self._joined_to("".join(self._said))
+        said = guard.feed(text) + guard.finish()
+        self._decisions += guard.take()
+        if self._under_way:
+            self._asides.append(said)
+        else:
+            self._before, self._memory = guard._before, guard._memory
+        return said
 
     def heard(self, text: str) -> None:
         """Take note of what the caller says: where it begins a topic, the next answer begins with what must be said."""
@@ -202,11 +232,16 @@ class StreamGuard:
         self._owed.clear()
         return self._let_out(out)
 
+    def _joined_to(self, heard: str) -> str:
+        """What is remembered, with what was heard after it."""
+        kept = self._rules.bound
+        return " ".join([self._memory, *self._asides, heard.strip()]).strip()[-kept:] if kept else ""
+
     def _end(self, heard: str) -> None:
+        self._before = (self._memory, self.required.done, self._inserted)
         self.required.heard(heard)
         self._owed |= {rank for rank in self._inserted if self.required.missing(self._rules[rank].id)}
-        kept = self._rules.bound
-        self._memory = f"{self._memory} {heard.strip()}".strip()[-kept:] if kept else ""
+        self._memory = self._joined_to(heard)
         self._reset()
         self._under_way = False
 

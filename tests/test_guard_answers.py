@@ -21,6 +21,9 @@ def terms(*phrases: str, action: str = "redact", text: str = "[x]", direction: s
     return {"kind": "terms", "terms": phrases, "action": action, "text": text, "direction": direction}
 
 
+DISCLOSURE = {"kind": "disclosure", "text": "Investments can lose value.", "before": ["fund*"]}
+
+
 def answer(guard: StreamGuard, text: str) -> str:
     """A whole answer, token by token."""
     return "".join(guard.feed(text[at : at + 3]) for at in range(0, len(text), 3)) + guard.finish()
@@ -78,6 +81,22 @@ def test_what_was_heard_before_an_interruption_counts_towards_the_next_answer(he
     assert answer(guard, "seven is it.") == ("[x] is it." if heard else "seven is it.")
 
 
+def test_an_answer_that_was_whole_may_be_cut_off_while_it_is_spoken() -> None:
+    guard = StreamGuard(policy(terms("alpha bravo"), DISCLOSURE))
+    answer(guard, "It begins with alpha, and then there is very much more of it, and a fund.")
+    guard.abort("It begins with alpha,")
+    assert answer(guard, "bravo. A fund.") == "Investments can lose value. [x]. A fund."
+
+
+def test_words_by_themselves_pass_the_same_guard_in_the_midst_of_an_answer() -> None:
+    guard = StreamGuard(policy(terms("alpha bravo", "zulu")))
+    assert guard.feed("Say al") == "Say "
+    assert guard.aside("One moment, zulu.") == "One moment, [x]."
+    assert guard.feed("pha bravo.") + guard.finish() == "[x]."
+    assert guard.aside("And alpha") == "And alpha"
+    assert guard.aside("bravo") == "[x]"
+
+
 def test_what_was_let_out_and_not_played_does_not_count() -> None:
     guard = StreamGuard(policy(terms("alpha bravo charlie")))
     assert guard.feed("Say alpha zulu. ") == "Say alpha zulu. "
@@ -96,9 +115,6 @@ def test_two_guards_do_not_know_of_each_other() -> None:
     assert one.feed("alpha ") == ""
     assert other.feed("bravo ") == "bravo "
     assert one.feed("bravo ") == "[x] "
-
-
-DISCLOSURE = {"kind": "disclosure", "text": "Investments can lose value.", "before": ["fund*"]}
 
 
 def test_a_disclosure_comes_before_its_topic_once_a_call() -> None:
