@@ -141,7 +141,9 @@ def test_what_is_written_before_and_behind_lets_no_social_security_number_out(te
     assert hidden(text, "ssn").replace("#", "") == left
 
 
-@pytest.mark.parametrize("text", ["000-49-7577", "666-49-7577", "900-49-7577", "474-00-7577", "474-49-0000", "90210-1234"])
+@pytest.mark.parametrize(
+    "text", ["000-49-7577", "666-49-7577", "900-49-7577", "474-00-7577", "474-49-0000", "90210-1234"]
+)
 def test_what_cannot_be_a_social_security_number(text: str) -> None:
     assert hidden(text, "ssn") == text
 
@@ -297,7 +299,9 @@ def expected(text: str) -> str:
 @st.composite
 def numbers(draw: st.DrawFn) -> str:
     """Digits that often hold a card."""
-    prefix = draw(st.sampled_from(["4", "37", "55", "2221", "6011", "36", "35", "62", "1800", "50", "6304", "0604", "9"]))
+    prefix = draw(
+        st.sampled_from(["4", "37", "55", "2221", "6011", "36", "35", "62", "1800", "50", "6304", "0604", "9"])
+    )
     size = draw(st.sampled_from([12, 13, 14, 15, 16, 19]))
     body = prefix + "".join(draw(st.lists(st.sampled_from("0123456789"), min_size=size, max_size=size)))[: size - 5]
     return body + next(digit for digit in "0123456789" if checks(body + digit))

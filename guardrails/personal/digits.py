@@ -15,6 +15,9 @@ from guardrails.scanning import GAP_LIMIT, NEVER, Span
 LEXICON = Lexicon(NUMBERS, WITHIN, digits=True)
 LEXICON_WITHIN = Lexicon(WITHIN, WITHIN, digits=True)
 
+LONGEST_GLUED = CARD * 5
+"""Letters of number words without gaps after which they are numbers, whatever follows in the same word."""
+
 STRICT_FROM = 13
 """Digits of a run that strictly is taken for a card, whatever they are."""
 STRICT_CUT = 8
@@ -23,8 +26,11 @@ STRICT_CUT = 8
 _NO_CARD = frozenset(
     word
     for word in WITHIN.values()
-    if word.part in (Part.FILLER, Part.HUNDRED, Part.THOUSAND, Part.PLURAL)
-    or (word.part is not Part.REPEAT and word.text[0] not in BEGINNINGS)
+    if word.part in (Part.FILLER, Part.PLURAL)
+    or (
+        word.part in (Part.DIGITS, Part.TENS)
+        and BEGINNINGS.isdisjoint(word.text + ("0" if word.part is Part.TENS else ""))
+    )
 )
 """Words with which no card begins."""
 
@@ -74,6 +80,8 @@ class _Joint:
         linked: Whether the run began before this word.
         undecided: The first character that is part of something undecided.
         rank: The strongest rank it may have.
+        settled: As `undecided`, the pending readings aside.
+        settled_rank: As `rank`, the same.
     """
 
     __slots__ = (
@@ -91,6 +99,8 @@ class _Joint:
         "pending",
         "rank",
         "reached",
+        "settled",
+        "settled_rank",
         "swallowing",
         "typed",
         "undecided",
@@ -116,6 +126,15 @@ class _Joint:
         self.linked = False
         self.undecided = NEVER
         self.rank = NEVER
+        self.settled = NEVER
+        self.settled_rank = NEVER
+
+    def find(self, start: int, end: int, rank: int) -> None:
+        """Note a span, as part of the one before if it continues that."""
+        if self.found and self.found[-1].end == start and self.found[-1].rank == rank:
+            start = self.found[-1].start
+            self.found = self.found[:-1]
+        self.found += (Span(start, end, rank),)
 
 
 _NOTHING = _Joint()
@@ -261,7 +280,7 @@ class DigitScanner:
             return _NO_SPANS
         joints[length] = now
         spans: Sequence[Span] = _NO_SPANS
-        if typed and now.reached:
+        if now.reached and (typed or (length > LONGEST_GLUED and not now.loose)):
             spans, now.found = now.found, ()
             if now.linked:
                 self._former = _NOTHING
@@ -348,7 +367,7 @@ class DigitScanner:
             now.found += origin.found
         if origin.swallowing != NEVER:
             now.swallowing = min(now.swallowing, origin.swallowing)
-            now.found += (Span(origin.end, now.end, origin.swallowing),)
+            now.find(origin.end, now.end, origin.swallowing)
         if self._card != NEVER:
             self._extend_cards(now, origin, digits, start)
         if new and self._grouped:
@@ -376,7 +395,7 @@ class DigitScanner:
                 if begin < cards.get(state, NEVER):
                     cards[state] = begin
         if first < covered:
-            now.found += (Span(first, now.end, self._card),)
+            now.find(first, now.end, self._card)
             now.swallowing = min(now.swallowing, self._card)
         if first != NEVER:
             # All from there on is covered: only what begins before may add to it.
@@ -465,11 +484,12 @@ class DigitScanner:
                 first = ssn.undecided(groups, whole=joint.whole)
                 if first is not None:
                     undecided, rank = min(undecided, groups[first].start), min(rank, self._ssn)
-        for one in joint.pending:
-            undecided = min(undecided, one.origin.undecided, one.start)
-            rank = min(rank, one.origin.rank, self._strongest)
         for span in joint.found:
             undecided, rank = min(undecided, span.start), min(rank, span.rank)
+        joint.settled, joint.settled_rank = undecided, rank
+        for one in joint.pending:
+            undecided = min(undecided, one.origin.settled, one.start)
+            rank = min(rank, one.origin.settled_rank, self._strongest)
         joint.undecided, joint.rank = undecided, rank
 
     def _set_open(self, length: int) -> bool:

@@ -294,7 +294,7 @@ class EmailScanner:
             self._name = [(self._start, self._size)]
             self._joined = False
         elif _As.JOIN in kinds and name and not self._dangling:
-            name.append((self._start, self._size))
+            name.append((self._start, self._size + len(self._gap)))
             self._joined = self._dangling = True
             self._name_common = False
             self._trim()
@@ -302,7 +302,7 @@ class EmailScanner:
         else:
             goes_on = self._joined or (not self._name_common and (single or number))
             if name and goes_on:
-                name.append((self._start, self._size))
+                name.append((self._start, self._size + len(self._gap)))
             else:
                 self._name = [(self._start, self._size)]
             self._joined = single and not number and self._only.bases[0] not in ("a", "i")
@@ -314,7 +314,7 @@ class EmailScanner:
     def _trim(self) -> None:
         """Of a name in many parts the end counts."""
         name = self._name
-        while len(name) > 1 and sum(size + 1 for _, size in name) > LOCAL:
+        while len(name) > 1 and sum(size for _, size in name) > LOCAL:
             del name[0]
 
     def _advance(self, domain: _Domain, kinds: frozenset[_As], spans: list[Span], *, single: bool) -> bool:

@@ -356,10 +356,10 @@ class IbanScanner:
                 return now
             return _joined(now, before._replace(pending=(), fillers=before.fillers + 1))
         if part is Part.REPEAT:
-            return now._replace(pending=(*now.pending, (before, word, self._start)))
+            return now._replace(pending=(*now.pending, (before._replace(pending=()), word, self._start)))
         if part is Part.TENS:
             now = self._extended(before, text + "0", self._start, now, spans)
-            return now._replace(pending=(*now.pending, (before, word, self._start)))
+            return now._replace(pending=(*now.pending, (before._replace(pending=()), word, self._start)))
         now = self._extended(before, text, self._start, now, spans)
         return self._complete(text, before, now, spans)
 

@@ -95,9 +95,7 @@ def personal_data(folder: Path, *, ways: int = SPOKEN, seed: int = 0) -> list[Fo
     for name, what in TYPES.items():
         random = Random(f"{seed} {what}")
         written = [_sentence(json.loads(line), name) for line in lines]
-        said = [
-            _said(sentence, SAYING[what], random) for sentence in written if sentence.spans for _ in range(ways)
-        ]
+        said = [_said(sentence, SAYING[what], random) for sentence in written if sentence.spans for _ in range(ways)]
         rows.append(measured(what, written, spoken=False))
         rows.append(measured(what, [*said, *(one for one in written if not one.spans)], spoken=True))
     return rows
