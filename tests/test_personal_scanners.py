@@ -165,7 +165,8 @@ def lines_run(work: Callable[[], None]) -> int:
 @pytest.mark.parametrize(
     "unit",
     ["1 ", "1", "one ", "one", "twenty ", "double ", "one and uh ", "50 ", "12 34 56 78 90 ", "a.", "a ", "x at ", "a",
-     "4111 1111 1111 1111 ", "GB29 NWBK 6016 1331 ", "g b 2 9 ", "i l ", "x@", "x at a dot ", "four thousand one hundred "],
+     "4111 1111 1111 1111 ", "GB29 NWBK 6016 1331 ", "g b 2 9 ", "i l ", "x@",
+     "x at a dot ", "four thousand one hundred "],
 )  # fmt: skip
 def test_twice_the_text_is_twice_the_work(unit: str) -> None:
     def work(size: int) -> Callable[[], None]:

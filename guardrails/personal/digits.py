@@ -9,7 +9,7 @@ from guardrails.personal import phones, ssn
 from guardrails.personal.cards import BEGINNINGS, NO_DIGITS, Card
 from guardrails.personal.cards import LONGEST as CARD
 from guardrails.personal.groups import GLUED, Group, pauses
-from guardrails.personal.words import FILLERS, LONGEST, MOST_FILLERS, NUMBERS, WITHIN, Lexicon, Part, Word
+from guardrails.personal.words import FILLERS, LONGEST, MOST_FILLERS, NUMBERS, WITHIN, Lexicon, Part, Place, Word
 from guardrails.scanning import GAP_LIMIT, NEVER, Span
 
 LEXICON = Lexicon(NUMBERS, WITHIN, digits=True)
@@ -189,7 +189,18 @@ class DigitScanner:
                 self._gap = before.mark if before.beginning else GLUED
         self._word.append(at)
         if place.quiet:
+            if self._last is _NOTHING and self._former is _NOTHING:
+                self._word = []
+                self._busy = False
+                self.open = self.open_rank = NEVER
+                return _NO_SPANS
             return self._end_run(char)
+        if not place.done and self._tail is _NOTHING and len(self._joints) == 1:
+            if self._grouped or _begins_card(place):
+                self.open, self.open_rank = self._word[0], self._strongest
+            else:
+                self.open = self.open_rank = NEVER
+            return _NO_SPANS
         length = len(self._word)
         spans: Sequence[Span] = _NO_SPANS
         if place.done:
@@ -508,11 +519,18 @@ class DigitScanner:
                 continue
             alive = True
             undecided, rank = min(undecided, origin.undecided), min(rank, origin.rank)
-            if self._grouped or not _NO_CARD.issuperset(place.ahead):
+            if self._grouped or _begins_card(place):
                 undecided = min(undecided, self._word[length - size])
                 rank = min(rank, self._strongest)
         self.open, self.open_rank = undecided, rank
         return alive
+
+
+def _begins_card(place: Place) -> bool:
+    """Whether a word that is under way may begin a card."""
+    if place.note is None:
+        place.note = not _NO_CARD.issuperset(place.ahead)
+    return bool(place.note)
 
 
 def _completed(pending: _Pending, text: str) -> str:

@@ -21,24 +21,24 @@ BOUND = LOCAL + 2 * LONGEST_WORD + DOMAIN + 2 * LONGEST_WORD + 4 * GAP_LIMIT
 """How many characters may be undecided."""
 
 
-class _As(Enum):
+class _As:
     """What a word may be in an address."""
 
-    AT = auto()
-    SIGN = auto()
+    AT = "at"
+    SIGN = "sign"
     """Behind "at": "at sign"."""
-    DOT = auto()
-    JOIN = auto()
+    DOT = "dot"
+    JOIN = "join"
     """Between two parts of a name: "dot", "underscore"."""
-    HYPHEN = auto()
-    NUMBER = auto()
-    COMMON = auto()
+    HYPHEN = "hyphen"
+    NUMBER = "number"
+    COMMON = "common"
     """In front of "at" it is rather part of a sentence about a web site: "find us at acme dot com"."""
-    PROVIDER = auto()
+    PROVIDER = "provider"
     """Behind "at" it is a mail service: then the word in front is a name, whatever it is."""
-    TOP = auto()
+    TOP = "top"
     """The last part of a domain."""
-    SURELY_TOP = auto()
+    SURELY_TOP = "surely top"
     """The same, and no word of a sentence: it may stand behind a full stop and a space."""
 
 
@@ -76,7 +76,7 @@ _SENTENCES = (
 
 
 def _words() -> dict[str, object]:
-    words: dict[str, set[_As]] = {}
+    words: dict[str, set[str]] = {}
     for kind, which in (
         (_As.AT, ["at"]),
         (_As.SIGN, ["sign", "symbol"]),
@@ -97,8 +97,7 @@ def _words() -> dict[str, object]:
 _WORDS = _words()
 _TOPS = frozenset(_GENERIC) | frozenset(_COUNTRIES)
 LEXICON = Lexicon(_WORDS)
-_LOST = LEXICON.lost
-_NONE: frozenset[_As] = frozenset()
+_NONE: frozenset[str] = frozenset()
 _SPOKEN = frozenset((_As.AT, _As.JOIN))
 _GOES_ON = _SPOKEN | {_As.NUMBER}
 _NO_SPANS: tuple[Span, ...] = ()
@@ -106,12 +105,21 @@ _TIGHT = frozenset(".-+'%&=#!/?^{}|")
 """What may stand within a name, besides letters and digits; a dash stands for an underscore, too."""
 
 
-def _kinds(values: frozenset[object]) -> frozenset[_As]:
+def _kinds(values: frozenset[object]) -> frozenset[str]:
     found = _NONE
     for value in values:
         if isinstance(value, frozenset):
             found |= value
     return found
+
+
+def _noted(place: Place) -> tuple[frozenset[str], frozenset[str]]:
+    """What a word is if it ends here, and what it may be if it goes on."""
+    if place.note is None:
+        whole = _kinds(place.whole)
+        place.note = whole, whole | _kinds(place.ahead)
+    noted: tuple[frozenset[str], frozenset[str]] = place.note
+    return noted
 
 
 class _Wait(Enum):
@@ -191,7 +199,8 @@ class EmailScanner:
         before = self._place
         place = self._place = before[char]
         self._size += 1
-        if place is _LOST and self._size < self._wake:
+        if self._size < self._wake and not place.beginning:
+            self._end = at + 1
             return _NO_SPANS
         if char.kind is Kind.GAP:
             self._size -= 1
@@ -240,7 +249,7 @@ class EmailScanner:
 
     def _settle(self, place: Place) -> None:
         """Drop what this word can't go on with."""
-        ahead = _kinds(place.ahead) | _kinds(place.whole) if not place.quiet else _NONE
+        ahead = _noted(place)[1]
         single = self._size == 1
         waiting = False
         if self._name and not self._joined:
@@ -272,6 +281,7 @@ class EmailScanner:
         if not before.beginning:
             spans = self._end_word(before)
             self._gap = ""
+            self._wake = 0
         white = char.space and "" not in char.bases
         self._gap += " " if white else "-" if char.space else char.bases[0]
         self._set_open(between=True)
@@ -279,7 +289,7 @@ class EmailScanner:
 
     def _end_word(self, place: Place) -> list[Span]:
         spans: list[Span] = []
-        kinds = _kinds(place.whole)
+        kinds = _noted(place)[0]
         single = self._size == 1
         domains = []
         for domain in self._domains:
@@ -317,7 +327,7 @@ class EmailScanner:
         while len(name) > 1 and sum(size for _, size in name) > LOCAL:
             del name[0]
 
-    def _advance(self, domain: _Domain, kinds: frozenset[_As], spans: list[Span], *, single: bool) -> bool:
+    def _advance(self, domain: _Domain, kinds: frozenset[str], spans: list[Span], *, single: bool) -> bool:
         """Whether an address can go on with a word."""
         if domain.waiting is _Wait.MORE:
             domain.waiting = _Wait.DOT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 GLUED = "a"
 
 
@@ -44,15 +43,11 @@ def is_amount(groups: tuple[Group, ...]) -> bool:
         return True
     if len(groups) == 2 and gaps[0] in (".", ",") and sizes[0] <= 3:
         return True
-    thousands = [size for size, gap in zip(sizes[1:], gaps, strict=True) if gap == ","]
-    rest = [(size, gap) for size, gap in zip(sizes[1:], gaps, strict=True) if gap != ","]
-    return (
-        sizes[0] <= 3
-        and bool(thousands)
-        and all(size == 3 for size in thousands)
-        and all(gap == "." and size <= 2 for size, gap in rest)
-        and len(rest) <= 1
-    )
+    mark, point = gaps[0] if gaps else "", gaps[-1] if gaps else ""
+    whole, cents = (sizes[1:-1], sizes[-1]) if point != mark else (sizes[1:], 0)
+    if (mark, point) not in ((",", ","), (",", "."), (".", ",")) or set(gaps[: len(whole)]) > {mark}:
+        return False
+    return sizes[0] <= 3 and bool(whole) and set(whole) == {3} and cents <= 2
 
 
 def is_date(groups: tuple[Group, ...]) -> bool:

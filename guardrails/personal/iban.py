@@ -264,6 +264,7 @@ class IbanScanner:
         self.open_rank = NEVER
         self._place = LEXICON.root
         self._before = _EMPTY
+        self._before_open = NEVER
         self._tail = _NOTHING
         self._second = self._last = NEVER
         self._states: dict[Iban, int] = {}
@@ -295,8 +296,10 @@ class IbanScanner:
         if self._states:
             first = min(first, *self._states.values())
         if not place.quiet:
-            first = min(first, self._before.open)
-            if not _NAMES.isdisjoint(place.ahead) or not _NAMES.isdisjoint(place.whole):
+            first = min(first, self._before_open)
+            if place.note is None:
+                place.note = not _NAMES.isdisjoint(place.ahead | place.whole)
+            if place.note:
                 first = min(first, self._start)
         elif self._size == 1:
             for held, _, _ in self._before.pending:
@@ -328,8 +331,12 @@ class IbanScanner:
 
     def _end_word(self, values: frozenset[object]) -> list[Span]:
         """A gap follows."""
-        spans: list[Span] = []
         before = self._before
+        if self._size > 2 and not (values or self._states or before.pending):
+            self._before, self._tail = _EMPTY, _NOTHING
+            self._before_open = self.open = self.open_rank = NEVER
+            return []
+        spans: list[Span] = []
         tail = self._tail
         if self._size == 2:
             tail = _tail(tail.pairs, frozenset(), frozenset())
@@ -344,7 +351,7 @@ class IbanScanner:
                 now = self._complete(text, before, now, spans)
         self._before = now
         self._tail, self._second, self._last, self._states = now[:4]
-        self.open = now.open
+        self._before_open = self.open = now.open
         self.open_rank = NEVER if self.open == NEVER else self._rank
         return spans
 

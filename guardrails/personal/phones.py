@@ -124,6 +124,8 @@ def _is_plain(groups: tuple[Group, ...]) -> bool:
         return True
     if set(sizes) == {4} and all(1900 <= value <= 2100 for value in values):
         return True
+    if len(sizes) == 2 and sizes[0] == 4 and 1900 <= values[0] <= 2100 and gaps == {" "}:
+        return True
     if sizes in ((5, 4), (3, 2, 4)) and gaps == {" "}:
         return True
     if len(sizes) > 1 and sizes[0] <= 3 and set(sizes[1:]) == {3} and values[-1] == 0:

@@ -32,7 +32,7 @@ def is_grouped(groups: tuple[Group, ...]) -> bool:
 
 
 def is_whole(groups: tuple[Group, ...]) -> bool:
-    """Whether all digits of a run are a number: said in any way, or written in groups that are usual or single digits."""
+    """Whether all digits of a run are a number: said in any way, or written in usual groups or as single digits."""
     digits = "".join(group.digits for group in groups)
     if len(digits) != LENGTH or not may_begin(digits):
         return False

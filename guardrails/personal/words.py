@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from guardrails.fold import Folded, Kind
 
@@ -119,9 +119,10 @@ class Place(dict[Folded, "Place"]):
         mark: Before a word, the sign in front of it if it matters: "+" or "$".
         whole: What `done` holds, without the lengths.
         ahead: The words that are under way.
+        note: What the lexicon's owner makes of the two, worked out when it is first needed.
     """
 
-    __slots__ = ("ahead", "beginning", "branches", "done", "lengths", "lexicon", "mark", "quiet", "whole")
+    __slots__ = ("ahead", "beginning", "branches", "done", "lengths", "lexicon", "mark", "note", "quiet", "whole")
 
     def __init__(
         self, lexicon: Lexicon, branches: tuple[tuple[_Branch, int], ...], done: tuple[tuple[object, int], ...]
@@ -134,6 +135,7 @@ class Place(dict[Folded, "Place"]):
         self.quiet = not branches and not done
         self.beginning = False
         self.mark = ""
+        self.note: Any = None
         self.whole = frozenset(value for value, _ in done)
         self.ahead = frozenset(value for branch, _ in branches for value in branch.ahead)
 

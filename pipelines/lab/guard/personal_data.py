@@ -10,7 +10,7 @@ from random import Random
 
 from guardrails.fold import Kind, fold
 from guardrails.personal import What, personal_scanners
-from guardrails.scanning import Scanner
+from guardrails.scanning import Scanner, Span
 from pipelines.lab.guard import spoken
 
 SET = "pii_presidio_synth.jsonl"
@@ -119,7 +119,7 @@ def measured(what: What, sentences: list[Sentence], *, spoken: bool) -> Found:
 def cover(scanner: Scanner, text: str) -> list[bool]:
     """Which characters of a text a scanner covers."""
     marks = [False] * len(text)
-    spans = []
+    spans: list[Span] = []
     for at, char in enumerate(text):
         folded = fold(char)
         if folded.kind is not Kind.IGNORED:
@@ -147,7 +147,8 @@ def _sentence(row: dict[str, object], name: str) -> Sentence:
 
 def _said(sentence: Sentence, say: Callable[[str, Random], str], random: Random) -> Sentence:
     """A sentence with its data said as words."""
-    text, spans, at = "", [], 0
+    text, at = "", 0
+    spans: list[tuple[int, int]] = []
     for start, end in sentence.spans:
         text += sentence.text[at:start]
         words = say(sentence.text[start:end], random)
