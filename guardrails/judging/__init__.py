@@ -5,16 +5,13 @@ Nothing is loaded before a judge is first asked for.
 
 from __future__ import annotations
 
-import json
 import threading
-from pathlib import Path
 
 from guardrails.judging.judge import Judge, JudgeError, Scores, score_all, worst
 
 __all__ = ["NAMES", "Judge", "JudgeError", "Scores", "get", "score_all", "use", "worst"]
 
 NAMES = ("injection", "toxicity")
-HEADS = Path(__file__).with_name("heads")
 
 _judges: dict[str, Judge] = {}
 _lock = threading.Lock()
@@ -46,10 +43,11 @@ def use(name: str, judge: Judge | None) -> None:
 def _load(name: str) -> Judge:
     from guardrails.judging.encoder import Encoder, locate
     from guardrails.judging.head import Head
+    from guardrails.judging.report import HEADS, shipped
     from guardrails.judging.windowed import HeadJudge
 
-    shipped = json.loads((HEADS / "heads.json").read_text(encoding="utf-8"))[name]
-    head = Head.load(HEADS / shipped["file"], shipped["sha256"])
+    entry = shipped(name)
+    head = Head.load(HEADS / entry.file, entry.sha256)
     made = (judge for judge in _judges.values() if isinstance(judge, HeadJudge))
     encoder = next((judge.encoder for judge in made), None)
     return HeadJudge(name, head, encoder or Encoder(locate()))

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from guardrails.judging.data_sets import MEASURED_ONLY
 from guardrails.judging.encoder import Encoder, Vectors, unit
 from guardrails.judging.examples import Example
 from guardrails.judging.head import Head, likeness
+from guardrails.judging.report import Report, Shipped, Share
 
 SEED = 4
 EACH = 8
@@ -67,6 +69,7 @@ UNCOUNTED = frozenset({"own", "notinject", "xstest_unsafe", *MEASURED_ONLY})
 
 Mask = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
+Held = Literal["texts", "set"]
 
 
 @dataclass(frozen=True)
@@ -100,32 +103,11 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Share:
-    """What share of a data set is above a head's threshold.
-
-    Args:
-        source: The data set.
-        wanted: Whether its texts have to be found: the share is recall, else false alarms.
-        count: Texts.
-        share: From 0 to 1.
-        held_out: What the head was not trained on: `texts` (others of the set were) or `set`.
-    """
-
-    source: str
-    wanted: bool
-    count: int
-    share: float
-    held_out: str
-
-
-@dataclass(frozen=True)
 class Trained:
     """A head with what it was measured to do."""
 
     head: Head
-    shares: list[Share]
-    recall: float
-    """Of all injections, or all toxic texts, but our own; cross-validated, at `FALSE_ALARMS`."""
+    report: Report
 
 
 def prepare(examples: Sequence[Example], wanted: Sequence[bool], encoder: Encoder) -> Prepared:
@@ -266,7 +248,8 @@ def train_on(
     say("training on all")
     head = replace(fit(data, data.trainable), middle=middle, slope=_slope(data, unseen - middle))
     counted = data.wanted & (data.sources != "own")
-    return Trained(head, shares, float(np.mean(unseen[counted] >= middle)))
+    recall = float(np.mean(unseen[counted] >= middle))
+    return Trained(head, Report(recall=recall, found_of=int(counted.sum()), shares=tuple(shares)))
 
 
 def operating_point(data: Prepared, unseen: Doubles) -> float:
@@ -281,7 +264,9 @@ def save(trained: dict[str, Trained], folder: Path) -> None:
     index = {}
     for judge, result in trained.items():
         path = folder / f"{judge}.npz"
-        index[judge] = {"file": path.name, "sha256": result.head.save(path), "size": path.stat().st_size}
+        sha256 = result.head.save(path)
+        entry = Shipped(file=path.name, sha256=sha256, size=path.stat().st_size, report=result.report)
+        index[judge] = entry.model_dump()
     (folder / "heads.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     (folder / "CARD.md").write_text(card(trained), encoding="utf-8")
 
@@ -304,10 +289,10 @@ def card(trained: dict[str, Trained]) -> str:
         "kind, was. What a judge does with yours is nearer the second.",
     ]
     for judge, result in trained.items():
-        lines += ["", f"## {judge}", "", f"Recall {result.recall:.1%} at 1 % false alarms (texts held out).", ""]
+        lines += ["", f"## {judge}", "", f"Recall {result.report.recall:.1%} at 1 % false alarms (texts held out).", ""]
         lines += ["| data set | texts | figure | texts held out | set held out |", "|---|---|---|---|---|"]
         by: dict[tuple[str, bool, int], dict[str, float]] = {}
-        for share in result.shares:
+        for share in result.report.shares:
             by.setdefault((share.source, share.wanted, share.count), {})[share.held_out] = share.share
         for (source, wanted, count), found in by.items():
             texts, sets = (f"{found[way]:.1%}" if way in found else "–" for way in ("texts", "set"))
@@ -315,13 +300,14 @@ def card(trained: dict[str, Trained]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shares(data: Prepared, found: Mask, chosen: Mask, held_out: str) -> Iterator[Share]:
+def _shares(data: Prepared, found: Mask, chosen: Mask, held_out: Held) -> Iterator[Share]:
     for source in dict.fromkeys(data.sources[chosen].tolist()):
         for wanted in (True, False):
             these = chosen & (data.sources == source) & (data.wanted == wanted)
             if these.any():
-                way = "set" if source in MEASURED_ONLY else held_out
-                yield Share(source, wanted, int(these.sum()), float(np.mean(found[these])), way)
+                way: Held = "set" if source in MEASURED_ONLY else held_out
+                share = float(np.mean(found[these]))
+                yield Share(source=source, wanted=wanted, count=int(these.sum()), share=share, held_out=way)
 
 
 def _weights(sources: NDArray[np.str_], wanted: Mask) -> Doubles:
