@@ -657,7 +657,7 @@ def lab(
 @bench.command("guard")
 def bench_guard(
     data: DataFolder = Path("../shared/data"),
-    only: Annotated[list[str] | None, typer.Option(help="leaks, cost; repeat it for several.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="leaks, cost, audio, personal; repeat it for several.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few splits and repeats, to see that it works.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 
 from pipelines.lab.bench_latency import BenchError, machine
-from pipelines.lab.guard import cost, leaks
+from pipelines.lab.guard import cost, first_audio, leaks, personal_data
 
-PARTS = ("leaks", "cost")
+PARTS = ("leaks", "cost", "audio", "personal")
 """What is measured, in this order."""
+
+QUICK_WAYS = 2
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being measured, and how much of it is done, of how much."""
@@ -26,13 +30,17 @@ class Results:
 
     Args:
         leaks: By design.
-        costs: By number of rules.
+        costs: By policy.
+        audio: With guards and without.
+        personal: By type, written and said.
     """
 
     machine: str
     date: str
     leaks: list[leaks.Leaks] = field(default_factory=list)
     costs: list[cost.Cost] = field(default_factory=list)
+    audio: first_audio.FirstAudio | None = None
+    personal: list[personal_data.Found] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Everything."""
@@ -41,6 +49,13 @@ class Results:
             found["leaks"] = {result.design: result.as_json() for result in self.leaks}
         if self.costs:
             found["cost"] = [asdict(one) for one in self.costs]
+        if self.audio:
+            found["first_audio"] = self.audio.as_json()
+        if self.personal:
+            found["personal_data"] = [
+                {**asdict(row), "recall": round(row.recall, 4), "precision": round(row.precision, 4)}
+                for row in self.personal
+            ]
         return found
 
     def tables(self) -> RenderableType:
@@ -50,6 +65,10 @@ class Results:
             shown.append(leaks.table(self.leaks))
         if self.costs:
             shown.append(cost.table(self.costs))
+        if self.audio:
+            shown.append(first_audio.table(self.audio))
+        if self.personal:
+            shown.append(_personal_table(self.personal))
         return Group(*shown, f"{self.machine}, {self.date}")
 
 
@@ -63,7 +82,7 @@ def run(parts: Sequence[str], data: Path, on_step: OnStep, *, quick: bool = Fals
         quick: Take few splits and repeats: to see that it works, not for figures.
 
     Raises:
-        BenchError: If a part is unknown.
+        BenchError: If a part is unknown, or what it needs is not in the folder.
     """
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
@@ -76,4 +95,33 @@ def run(parts: Sequence[str], data: Path, on_step: OnStep, *, quick: bool = Fals
     if "cost" in chosen:
         repeats = cost.QUICK_REPEATS if quick else cost.REPEATS
         results.costs = cost.run(repeats, lambda done, of: on_step("policies", done, of))
+    if "audio" in chosen:
+        turns = first_audio.QUICK_TURNS if quick else first_audio.TURNS
+        results.audio = asyncio.run(first_audio.run(data, turns, lambda done, of: on_step("turns", done, of)))
+    if "personal" in chosen:
+        on_step("personal data", 0, 1)
+        results.personal = _personal(data / "text", QUICK_WAYS if quick else personal_data.SPOKEN)
+        on_step("personal data", 1, 1)
     return results
+
+
+def _personal(folder: Path, ways: int) -> list[personal_data.Found]:
+    try:
+        return personal_data.personal_data(folder, ways=ways)
+    except FileNotFoundError as error:
+        raise BenchError(
+            f"{error.filename}: is not there: give the folder of recordings and texts with --data"
+        ) from None
+
+
+def _personal_table(rows: Sequence[personal_data.Found]) -> Table:
+    shown = Table(title="Personal data found, in a synthetic set's sentences and said as words")
+    shown.add_column("")
+    for name in ("written: of", "recall", "precision", "said: of", "recall", "precision"):
+        shown.add_column(name, justify="right")
+    for what in dict.fromkeys(row.what for row in rows):
+        of_what = sorted((row for row in rows if row.what == what), key=lambda row: row.spoken)
+        shown.add_row(
+            what, *(cell for row in of_what for cell in (str(row.present), f"{row.recall:.3f}", f"{row.precision:.3f}"))
+        )
+    return shown

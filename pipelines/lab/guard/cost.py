@@ -1,6 +1,6 @@
 """What the guard costs: microseconds for a token, memory, and how long its hold-back delays an ordinary sentence.
 
-As a program, `python -m pipelines.lab.guard.cost RULES REPEATS` measures one policy in a process of its own, for `run`.
+As a program, `python -m pipelines.lab.guard.cost NAME REPEATS` measures one policy in a process of its own, for `run`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from guardrails.policy import Policy
+from guardrails.policy import Personal, Policy
 from guardrails.stream import StreamGuard
 
 RULES = (10, 100, 1000)
+PERSONAL: tuple[Personal, ...] = ("card", "ssn", "phone", "iban", "email")
 REPEATS, QUICK_REPEATS = 100, 10
 TOKEN = 4
 """Characters of a token, as language models have them on average."""
@@ -58,23 +59,31 @@ _THINGS = (
 _HOWS = "free full instant internal lifetime private secret special total zero early extra final hidden".split()
 
 
-def policy(rules: int, seed: int = 0) -> Policy:
-    """A policy as a company might have it: phrases mostly, some patterns and claims, and all personal data.
+COMMON: dict[str, Any] = {"direction": "said", "action": "redact", "text": "[hidden]"}
+
+
+def policy(name: str, seed: int = 0) -> Policy:
+    """A policy to measure.
 
     Args:
-        rules: How many rules, each with one thing to look for.
-        seed: Of which.
+        name: A number of rules, as a company might have them: phrases mostly, some patterns and claims, and all
+            personal data. Or one kind of personal data alone.
+        seed: Of which phrases.
     """
-    random = Random(seed)
+    rules = _rules(int(name), seed) if name.isdigit() else [_personal([name])]
+    return Policy.model_validate({"name": "cost", "summary": "A benchmark's.", "fallback": "No.", "rules": rules})
+
+
+def _personal(what: Sequence[str]) -> dict[str, Any]:
+    return {**COMMON, "id": "personal", "kind": "personal", "what": what}
+
+
+def _rules(count: int, seed: int) -> list[dict[str, Any]]:
     phrases = [f"{verb} {how} {thing}" for verb in _VERBS for how in _HOWS for thing in _THINGS]
-    chosen = random.sample(phrases, rules)
-    common: dict[str, Any] = {"direction": "said", "action": "redact", "text": "[hidden]"}
-    made: list[dict[str, Any]] = [
-        {**common, "id": "personal", "kind": "personal", "what": ["card", "ssn", "email", "phone", "iban"]}
-    ]
-    for number, phrase in enumerate(chosen[1:]):
+    made = [_personal(PERSONAL)]
+    for number, phrase in enumerate(Random(seed).sample(phrases, count - 1)):
         verb, _, thing = phrase.split()
-        rule = {**common, "id": f"rule-{number}"}
+        rule = {**COMMON, "id": f"rule-{number}"}
         match number % 10:
             case 0:
                 rule |= {"kind": "patterns", "patterns": [rf"\b{thing}-\d{{{3 + number % 5}}}\b"]}
@@ -83,7 +92,7 @@ def policy(rules: int, seed: int = 0) -> Policy:
             case _:
                 rule |= {"kind": "terms", "terms": [phrase]}
         made.append(rule)
-    return Policy.model_validate({"name": "cost", "summary": "A benchmark's.", "fallback": "No.", "rules": made})
+    return made
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Cost:
     """Of one policy.
 
     Args:
-        rules: How many.
+        name: Of the policy, as for `policy`.
         load_ms: To make it ready, once.
         p50_us: Microseconds for a token, the median.
         p99_us: And what one in a hundred exceeds.
@@ -103,7 +112,7 @@ class Cost:
         delay_most_ms: And at most.
     """
 
-    rules: int
+    name: str
     load_ms: float
     p50_us: float
     p99_us: float
@@ -115,17 +124,17 @@ class Cost:
     delay_most_ms: float
 
 
-def measure(rules: int, repeats: int) -> Cost:
-    """Guard ordinary speech with a policy of so many rules.
+def measure(name: str, repeats: int) -> Cost:
+    """Guard ordinary speech.
 
     Args:
-        rules: How many.
+        name: With which `policy`.
         repeats: How often everything in `SPEECH` is said.
     """
     import psutil
 
     process = psutil.Process()
-    made = policy(rules)
+    made = policy(name)
     before = process.memory_info().rss
     began = time.perf_counter()
     StreamGuard(made).feed("Hello")
@@ -145,7 +154,7 @@ def measure(rules: int, repeats: int) -> Cost:
     delays = [_delay(made, f"{one} {other}", len(one)) for one, other in pairwise(SPEECH)]
     micros = np.array(took) * 1e6
     return Cost(
-        rules,
+        name,
         round(load * 1e3, 1),
         round(float(np.percentile(micros, 50)), 1),
         round(float(np.percentile(micros, 99)), 1),
@@ -171,39 +180,51 @@ def _delay(made: Policy, text: str, whole: int) -> float:
 
 
 def run(repeats: int, on_policy: Callable[[int, int], None]) -> list[Cost]:
-    """Measure every number of rules in a process of its own.
+    """Measure every number of rules, and every kind of personal data, each in a process of its own.
 
     Args:
         repeats: As for `measure`.
         on_policy: Called before each with policies done and policies in all.
     """
+    names = (*map(str, RULES), *PERSONAL)
     costs = []
-    for number, rules in enumerate(RULES):
-        on_policy(number, len(RULES))
-        command = [sys.executable, "-m", __spec__.name, str(rules), str(repeats)]
+    for number, name in enumerate(names):
+        on_policy(number, len(names))
+        command = [sys.executable, "-m", __spec__.name, name, str(repeats)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
         costs.append(Cost(**json.loads(done.stdout)))
-    on_policy(len(RULES), len(RULES))
+    on_policy(len(names), len(names))
     return costs
 
 
 def table(costs: Sequence[Cost]) -> Table:
     """For people."""
-    shown = Table(title=f"Cost of the guard on ordinary speech, tokens of {TOKEN} characters")
-    shown.add_column("")
-    for cost in costs:
-        shown.add_column(f"{cost.rules:,} rules", justify="right")
-    shown.add_row("a token p50 / p99 (µs)", *(f"{cost.p50_us:.0f} / {cost.p99_us:.0f}" for cost in costs))
-    shown.add_row("the slowest token (µs)", *(f"{cost.worst_us:.0f}" for cost in costs))
-    shown.add_row("to load (ms)", *(f"{cost.load_ms:.0f}" for cost in costs))
-    shown.add_row("memory (MB)", *(f"{cost.memory_mb:.0f}" for cost in costs))
-    shown.add_row("characters held, mean / most", *(f"{cost.held:.1f} / {cost.held_most}" for cost in costs))
-    shown.add_row(
-        f"a sentence is later by, mean / most (ms, at {TOKENS_PER_SEC:.0f} tokens/s)",
-        *(f"{cost.delay_ms:.0f} / {cost.delay_most_ms:.0f}" for cost in costs),
+    shown = Table(
+        title=f"Cost of the guard on ordinary speech, at {TOKENS_PER_SEC:.0f} tokens of {TOKEN} characters a second",
+        caption="held: characters; later: milliseconds by which a sentence is whole later",
     )
+    shown.add_column("rules")
+    for name in (
+        "token µs, p50/p99",
+        "worst",
+        "load ms",
+        "MB",
+        "held, mean/most",
+        "later, mean/most",
+    ):
+        shown.add_column(name, justify="right")
+    for cost in costs:
+        shown.add_row(
+            f"{int(cost.name):,}" if cost.name.isdigit() else f"{cost.name} alone",
+            f"{cost.p50_us:.0f}/{cost.p99_us:.0f}",
+            f"{cost.worst_us:.0f}",
+            f"{cost.load_ms:.0f}",
+            f"{cost.memory_mb:.0f}",
+            f"{cost.held:.1f}/{cost.held_most}",
+            f"{cost.delay_ms:.0f}/{cost.delay_most_ms:.0f}",
+        )
     return shown
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(measure(int(sys.argv[1]), int(sys.argv[2])))))  # noqa: T201
+    print(json.dumps(asdict(measure(sys.argv[1], int(sys.argv[2])))))  # noqa: T201

@@ -1,0 +1,159 @@
+"""What the guard adds to the time to the first sound: with the embedded models, with it and without, in one run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pipecat.frames.frames import AggregatedTextFrame, LLMFullResponseStartFrame, LLMTextFrame, TextFrame
+from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import LLMService
+from rich.table import Table
+
+from pipelines.app import recording
+from pipelines.assemble import assemble
+from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import INPUT_GUARD, OUTPUT_GUARD
+from pipelines.lab.bench_latency import TURNS_PER_CALL, Contestant, utterances
+from pipelines.lab.caller import calling
+from pipelines.stacks.embedded import EMBEDDED
+
+TURNS, QUICK_TURNS = 48, 6
+
+
+class GuardDelay(BaseObserver):
+    """Measures, in every answer, how long the guard kept what the first clause is made of.
+
+    The guard is whatever the language model's words go to. A clause can leave when the last of the words that it needs
+    has been let out; what the guard adds is the time since these words came from the language model.
+
+    Args:
+        clock: Seconds; the event loop's if none is given.
+
+    Attributes:
+        added_ms: Of each answer.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(observe_every_push=True)
+        self.added_ms: list[float] = []
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._guard: FrameProcessor | None = None
+        self._came: list[tuple[int, float]] = []
+        self._let_out: tuple[int, float] | None = None
+
+    async def on_push_frame(self, data: FramePushed) -> None:
+        if data.direction is not FrameDirection.DOWNSTREAM:
+            return
+        if isinstance(data.source, LLMService) and isinstance(data.frame, LLMFullResponseStartFrame):
+            self._guard, self._came, self._let_out = data.destination, [], None
+        elif self._guard is None:
+            return
+        elif data.destination is self._guard and isinstance(data.frame, LLMTextFrame):
+            characters = self._came[-1][0] if self._came else 0
+            self._came.append((characters + len(data.frame.text), self._clock()))
+        elif isinstance(data.frame, AggregatedTextFrame):
+            self._clause_begins()
+        elif data.source is self._guard and isinstance(data.frame, TextFrame):
+            characters = self._let_out[0] if self._let_out else 0
+            self._let_out = (characters + len(data.frame.text), self._clock())
+
+    def _clause_begins(self) -> None:
+        """The first clause has left: only what came before it counts."""
+        self._guard = None
+        if self._let_out is None:
+            return
+        characters, let_out = self._let_out
+        came = next((at for until, at in self._came if until >= characters), None)
+        if came is not None:
+            self.added_ms.append(1e3 * (let_out - came))
+
+
+@dataclass
+class FirstAudio:
+    """Both pipelines' turns, and what the guard added to each answer."""
+
+    without: Contestant
+    guarded: Contestant
+    added_ms: list[float] = field(default_factory=list)
+
+    def added(self, share: float) -> float:
+        """Milliseconds that the guard kept the first clause, over all answers."""
+        return float(np.percentile(self.added_ms, share)) if self.added_ms else float("nan")
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {
+            "added_ms": {f"p{share}": round(self.added(share), 3) for share in (50, 95, 100)},
+            "answers": len(self.added_ms),
+            "without_guard": self.without.as_json(),
+            "with_guard": self.guarded.as_json(),
+        }
+
+
+async def run(data: Path, turns: int, on_turn: Callable[[int, int], None]) -> FirstAudio:
+    """Hold the same turns with and without guards, call by call in alternation.
+
+    Args:
+        data: The folder with the recordings.
+        turns: How many.
+        on_turn: Called before each turn with turns done and turns in all.
+
+    Raises:
+        BenchError: If there are too few recordings.
+    """
+    every = utterances(data)
+    paths = every[:: max(1, len(every) // turns)][:turns]
+    bare = BASIC_CASCADE.without(INPUT_GUARD, OUTPUT_GUARD, unguarded="measures what the guards cost")
+    await EMBEDDED.load(BASIC_CASCADE)
+    delay = GuardDelay()
+    result = FirstAudio(
+        Contestant("without a guard", lambda t, observers: assemble(bare, EMBEDDED, t, observers=observers)),
+        Contestant("guarded", lambda t, observers: assemble(BASIC_CASCADE, EMBEDDED, t, observers=[*observers, delay])),
+    )
+    contestants = (result.without, result.guarded)
+    for contestant in contestants:
+        # The first call warms what a process warms once.
+        await _call(Contestant("warm-up", contestant.make), paths[:1], on_turn, 0, 2 * len(paths))
+    delay.added_ms.clear()
+    done = 0
+    for at in range(0, len(paths), TURNS_PER_CALL):
+        for contestant in contestants:
+            done = await _call(contestant, paths[at : at + TURNS_PER_CALL], on_turn, done, 2 * len(paths))
+    on_turn(done, done)
+    result.added_ms = delay.added_ms
+    return result
+
+
+async def _call(
+    contestant: Contestant, paths: Sequence[Path], on_turn: Callable[[int, int], None], done: int, of: int
+) -> int:
+    async with calling(contestant.make) as caller:
+        for path in paths:
+            on_turn(done, of)
+            contestant.turns.append((path, await caller.say(recording.load(path))))
+            done += 1
+    return done
+
+
+def table(result: FirstAudio) -> Table:
+    """For people."""
+    shown = Table(title=f"From the end of speech to the first sound, {len(result.guarded.turns)} turns each, ms")
+    shown.add_column("")
+    for name in (result.without.name, result.guarded.name):
+        shown.add_column(f"{name} p50", justify="right")
+        shown.add_column("p95", justify="right")
+    both = (result.without, result.guarded)
+    shown.add_row("all", *(f"{one.percentile(share):.0f}" for one in both for share in (50, 95)))
+    shown.add_row(
+        "of these the first clause", *(f"{one.part('first clause', share):.0f}" for one in both for share in (50, 95))
+    )
+    shown.add_row(
+        "of these kept by the guard", "", "", f"{result.added(50):.2f}", f"{result.added(95):.2f}", style="bold"
+    )
+    return shown
