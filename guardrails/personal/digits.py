@@ -18,6 +18,9 @@ LEXICON_WITHIN = Lexicon(WITHIN, WITHIN, digits=True)
 LONGEST_GLUED = CARD * 5
 """Letters of number words without gaps after which they are numbers, whatever follows in the same word."""
 
+UNREAD = 8
+"""Letters of the first word of what may be a number before it is read."""
+
 STRICT_FROM = 13
 """Digits of a run that strictly is taken for a card, whatever they are."""
 STRICT_CUT = 8
@@ -173,6 +176,7 @@ class DigitScanner:
         self._tail = self._last = self._former = _NOTHING
         self._word: list[int] = []
         self._joints: dict[int, _Joint] = {}
+        self._unread: list[tuple[int, Place]] = []
         self._gap = ""
 
     def step(self, at: int, char: Folded) -> Sequence[Span]:
@@ -190,18 +194,20 @@ class DigitScanner:
         self._word.append(at)
         if place.quiet:
             if self._last is _NOTHING and self._former is _NOTHING:
-                self._word = []
+                self._word, self._unread = [], []
                 self._busy = False
                 self.open = self.open_rank = NEVER
                 return _NO_SPANS
             return self._end_run(char)
-        if not place.done and self._tail is _NOTHING and len(self._joints) == 1:
-            if self._grouped or _begins_card(place):
-                self.open, self.open_rank = self._word[0], self._strongest
-            else:
-                self.open = self.open_rank = NEVER
-            return _NO_SPANS
         length = len(self._word)
+        if not place.typed and length < UNREAD and self._tail is _NOTHING and len(self._joints) == 1:
+            # Most words that begin like a number's are none: they are read when they may be one.
+            self._unread.append((length, place))
+            undecided = self._grouped or any(one.done for _, one in self._unread) or _may_begin_card(place)
+            self.open, self.open_rank = (self._word[0], self._strongest) if undecided else (NEVER, NEVER)
+            return _NO_SPANS
+        if self._unread:
+            self._catch_up()
         spans: Sequence[Span] = _NO_SPANS
         if place.done:
             spans = self._read(length, at + 1)
@@ -210,8 +216,19 @@ class DigitScanner:
             return [*spans, *self._end_run(char)]
         return spans
 
+    def _catch_up(self) -> None:
+        """Read the word under way up to here."""
+        place, unread = self._place, self._unread
+        for length, reached in unread:
+            if reached.done:
+                self._place = reached
+                self._read(length, self._word[length - 1] + 1)
+        self._place, self._unread = place, []
+
     def finish(self) -> Sequence[Span]:
         spans: list[Span] = []
+        if self._unread:
+            self._catch_up()
         if self._word:
             now = self._whole_word()
             if now is None or not now.reached:
@@ -238,6 +255,8 @@ class DigitScanner:
     def _end_word(self, char: Folded) -> Sequence[Span]:
         """A gap follows."""
         spans: list[Span] = []
+        if self._unread:
+            self._catch_up()
         if self._word:
             now = self._whole_word()
             if now is None:
@@ -519,18 +538,19 @@ class DigitScanner:
                 continue
             alive = True
             undecided, rank = min(undecided, origin.undecided), min(rank, origin.rank)
-            if self._grouped or _begins_card(place):
+            if self._grouped or size in _may_begin_card(place):
                 undecided = min(undecided, self._word[length - size])
                 rank = min(rank, self._strongest)
         self.open, self.open_rank = undecided, rank
         return alive
 
 
-def _begins_card(place: Place) -> bool:
-    """Whether a word that is under way may begin a card."""
+def _may_begin_card(place: Place) -> frozenset[int]:
+    """How many characters there are so far of those words under way with which a card may begin."""
     if place.note is None:
-        place.note = not _NO_CARD.issuperset(place.ahead)
-    return bool(place.note)
+        place.note = frozenset(length for branch, length in place.branches if not _NO_CARD.issuperset(branch.ahead))
+    lengths: frozenset[int] = place.note
+    return lengths
 
 
 def _completed(pending: _Pending, text: str) -> str:

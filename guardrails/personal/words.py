@@ -117,12 +117,25 @@ class Place(dict[Folded, "Place"]):
         beginning: Whether this is the place before a word.
         quiet: Whether no word can be whole here or go on from here.
         mark: Before a word, the sign in front of it if it matters: "+" or "$".
+        typed: Whether this character is a digit, and one by itself.
         whole: What `done` holds, without the lengths.
         ahead: The words that are under way.
         note: What the lexicon's owner makes of the two, worked out when it is first needed.
     """
 
-    __slots__ = ("ahead", "beginning", "branches", "done", "lengths", "lexicon", "mark", "note", "quiet", "whole")
+    __slots__ = (
+        "ahead",
+        "beginning",
+        "branches",
+        "done",
+        "lengths",
+        "lexicon",
+        "mark",
+        "note",
+        "quiet",
+        "typed",
+        "whole",
+    )
 
     def __init__(
         self, lexicon: Lexicon, branches: tuple[tuple[_Branch, int], ...], done: tuple[tuple[object, int], ...]
@@ -133,6 +146,7 @@ class Place(dict[Folded, "Place"]):
         self.done = done
         self.lengths = tuple(sorted({length for _, length in branches}))
         self.quiet = not branches and not done
+        self.typed = any(isinstance(value, Word) and value.part is Part.TYPED for value, _ in done)
         self.beginning = False
         self.mark = ""
         self.note: Any = None
