@@ -7,10 +7,22 @@ as it was; signs that are silent go with what stands before them. Every text is 
 from __future__ import annotations
 
 import re
+from random import Random
 
 import pytest
 
+from guardrails.fold import folded
 from guardrails.stream import StreamGuard
+from tests.guard_disguises import (
+    TELL,
+    address,
+    address_in_disguise,
+    card,
+    digits_in_disguise,
+    iban,
+    iban_in_disguise,
+    ssn,
+)
 from tests.guarded import HIDDEN, claims, patterns, personal, policy, said, split, splits, terms
 
 SECRET = policy(terms("password", "launch code", "fixed*"))
@@ -466,6 +478,33 @@ def test_strictly_no_long_run_of_digits_is_let_out_and_no_long_beginning_of_a_ca
         _hides(strict, text)
     for text in ("order 123456 a", "in 2026 it was 1,000 a", "call 4111"):
         assert said(StreamGuard(strict), list(text)) == text
+
+
+def _address(random: Random) -> str:
+    return address_in_disguise(address(random), random)
+
+
+DISGUISED = {
+    "card": (TELL, lambda random: digits_in_disguise(card(random), random)),
+    "ssn": (TELL, lambda random: digits_in_disguise(ssn(random), random, longest=1)),
+    "iban": (TELL, lambda random: iban_in_disguise(iban(random), random)),
+    "email": (re.compile("jane|doe|smith|lee|maria|kim|gmail|outlook"), _address),
+}
+
+
+@pytest.mark.parametrize("what", DISGUISED)
+def test_no_disguise_made_by_chance_gets_past(what: str) -> None:
+    random = Random(what)
+    alone = policy(personal(what))
+    tell, disguised = DISGUISED[what]
+    for _ in range(250):
+        before, after = random.choice(("It is ", "Sure, ", "")), random.choice((" ok?", ", thanks.", "."))
+        text = f"{before}{disguised(random)}{after}"
+        for guarding in (alone, PERSONAL):
+            out = said(StreamGuard(guarding), split(text, random.choices(range(len(text)), k=4)))
+            assert not tell.search(folded(out)), f"{text!r} gave {out!r}"
+            assert out.startswith(before.strip())
+            assert out.endswith(after)
 
 
 def test_two_placeholders_never_stand_for_one_run() -> None:
