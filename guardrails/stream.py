@@ -74,12 +74,15 @@ class StreamGuard:
         self._scanners = self._rules.scanners()
         self._budget = budget
         self._next = 0
-        self._memory = ""
+        self._memory = self._remembered = ""
         self._before: tuple[str, dict[str, int], list[int]] | None = None
         self._under_way = False
         self._decisions: list[Decision] = []
         self.required = Required(self._rules.required)
         self._owed: set[int] = set(self._rules.opening)
+        self._ever_inserted: set[int] = set()
+        self._exact = self.required.done
+        self._recalled = ""
         self._reset()
 
     def _reset(self) -> None:
@@ -182,6 +185,38 @@ class StreamGuard:
             self._inserted = inserted
             self._end(heard)
 
+    def recall(self, heard: str) -> None:
+        """Begin anew after an interruption, from what was heard of all answers: of some that were let out, nothing may
+        have been.
+
+        Args:
+            heard: All words since this was last called.
+        """
+        whole = f"{self._recalled} {heard}".strip()
+        self.required.restore(self._exact)
+        self.required.heard(whole)
+        self._exact = self.required.done
+        self._owed |= {rank for rank in self._ever_inserted if self.required.missing(self._rules[rank].id)}
+        kept = self._rules.bound
+        self._memory = whole[-kept:] if kept else ""
+        self._recalled = whole[-max(kept, self.required.longest) :]
+        self._before = None
+        self._reset()
+        self._remember()
+        self._under_way = False
+
+    def refuse(self, decision: Decision) -> str:
+        """Say a decision's text in place of an answer, or of what is left of it. After that the answer says nothing.
+
+        Returns:
+            What may be said now.
+        """
+        before = "" if self._under_way else self._begin()
+        out = Splice(self._tail)
+        self._buffer, self._cover, self._within = [], [], NEVER
+        self._stop(out, decision.rule, decision.action, decision.text, self._next)
+        return before + self._let_out(out)
+
     def aside(self, text: str) -> str:
         """Words that are said by themselves, also in the midst of an answer, such as a greeting or a filler.
 
@@ -192,7 +227,7 @@ class StreamGuard:
             What may be said.
         """
         guard = StreamGuard(self._policy, direction=self._direction, budget=self._budget)
-        guard.required, guard._owed = self.required, self._owed
+        guard.required, guard._owed, guard._ever_inserted = self.required, self._owed, self._ever_inserted
         guard._memory = self._joined_to("".join(self._said))
         said = guard.feed(text) + guard.finish()
         self._decisions += guard.take()
@@ -212,6 +247,21 @@ class StreamGuard:
         Returns:
             What must be said first.
         """
+        if self._remembered != self._memory:
+            self._remember()
+        self._remembered = ""
+        self._reset()
+        self._under_way = True
+        out = Splice(self._tail)
+        for rank in sorted(self._owed):
+            missing = self.required.missing(self._rules[rank].id)
+            if missing:
+                self._say_first(out, rank, missing, self._next)
+        self._owed.clear()
+        return self._let_out(out)
+
+    def _remember(self) -> None:
+        """Have the scanners see what was heard of the answers before."""
         for scanner in self._scanners:
             scanner.reset()
         before = [fold(char) for char in self._memory]
@@ -222,15 +272,7 @@ class StreamGuard:
                 for scanner in self._scanners:
                     scanner.step(self._next, char)
             self._next += 1
-        self._reset()
-        self._under_way = True
-        out = Splice(self._tail)
-        for rank in sorted(self._owed):
-            missing = self.required.missing(self._rules[rank].id)
-            if missing:
-                self._say_first(out, rank, missing, self._next)
-        self._owed.clear()
-        return self._let_out(out)
+        self._remembered = self._memory
 
     def _joined_to(self, heard: str) -> str:
         """What is remembered, with what was heard after it."""
@@ -243,6 +285,8 @@ class StreamGuard:
         self._owed |= {rank for rank in self._inserted if self.required.missing(self._rules[rank].id)}
         self._memory = self._joined_to(heard)
         self._reset()
+        # Now, as nobody waits, and not when the next answer begins.
+        self._remember()
         self._under_way = False
 
     def _joined(self, text: str) -> str:
@@ -439,6 +483,7 @@ class StreamGuard:
         text = " ".join(lines)
         self._decide(rule.id, rule.action, text, number, number)
         self._inserted.append(rank)
+        self._ever_inserted.add(rank)
         out.sentence(text)
 
     def _stop(self, out: Splice, rule: str, action: Action, text: str, number: int) -> None:

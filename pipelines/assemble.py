@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pipelines.definition import Architecture, DefinitionError
+from pipelines import policies
+from pipelines.definition import AUDIO_OUT, OUTPUT_GUARD, Architecture, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.transports.base_transport import BaseTransport
 
+    from guardrails import Policy
     from pipelines.lab.budget import Budget
     from pipelines.personas import Persona
+    from processors.guarding.guards import Guards
 
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
@@ -30,6 +33,7 @@ class Parts:
 
     transport: BaseTransport
     turns: LLMContextAggregatorPair
+    guards: Guards
 
 
 def _vad(parts: Parts) -> FrameProcessor:
@@ -39,17 +43,17 @@ def _vad(parts: Parts) -> FrameProcessor:
 
 
 def _sentences(parts: Parts) -> FrameProcessor:
-    from pipecat.processors.aggregators.llm_text_processor import LLMTextProcessor
+    from processors.guarding.sentences import Sentences
 
-    from processors.speaking.clauses import ClauseAggregator
-
-    return LLMTextProcessor(text_aggregator=ClauseAggregator())
+    return Sentences()
 
 
 PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "AUDIO_IN": lambda parts: parts.transport.input(),
     "VAD": _vad,
     "USER_TURN": lambda parts: parts.turns.user(),
+    "INPUT_GUARD": lambda parts: parts.guards.input(),
+    "OUTPUT_GUARD": lambda parts: parts.guards.output(),
     "SENTENCES": _sentences,
     "AUDIO_OUT": lambda parts: parts.transport.output(),
     "ASSISTANT_TURN": lambda parts: parts.turns.assistant(),
@@ -82,6 +86,7 @@ def assemble(
     transport: BaseTransport,
     *,
     persona: Persona | None = None,
+    policy: Policy | None = None,
     context: LLMContext | None = None,
     observers: Sequence[BaseObserver] = (),
     clients: bool = True,
@@ -97,6 +102,7 @@ def assemble(
             ready; otherwise they load when the conversation starts.
         transport: Where audio comes from and goes to. Its parameters should enable audio in and out.
         persona: Who speaks; `ferni` if none is given.
+        policy: What may be heard, said and done, if the architecture has guards; the persona's own if none is given.
         context: What has been said so far and which tools there are; empty if none is given.
         observers: Pipecat observers.
         clients: Whether to tell clients of the transport what happens, by RTVI.
@@ -118,6 +124,7 @@ def assemble(
     from pipecat.processors.frameworks.rtvi import RTVIObserverParams
 
     from pipelines.personas import load as load_persona
+    from processors.guarding.guards import Guards
     from processors.speaking.apology import Apology
     from processors.turns.strategy import turn_strategies
 
@@ -127,15 +134,15 @@ def assemble(
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
     )
-    parts = Parts(transport, pair)
+    parts = Parts(transport, pair, Guards(policy or policies.prepared(session.persona.policy)))
     processors = [
         stack.services[stage.name].build(session) if stage.name in stack.services else PROCESSORS[stage.name](parts)
         for stage in architecture.stages
     ]
-    named = zip(processors, architecture.stages, strict=True)
+    named = list(zip(processors, architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     worker = PipelineWorker(
-        Pipeline(processors),
+        Pipeline(_guarded(architecture, named, parts.guards)),
         params=PipelineParams(
             audio_in_sample_rate=INPUT_RATE,
             audio_out_sample_rate=OUTPUT_RATE,
@@ -155,6 +162,23 @@ def assemble(
     if budget is not None:
         _hold_to(budget, worker, session.persona)
     return worker
+
+
+def _guarded(
+    architecture: Architecture, named: Sequence[tuple[FrameProcessor, Stage]], guards: Guards
+) -> list[FrameProcessor]:
+    """The processors, with nothing that could be said without passing the guard, if there is one."""
+    processors: list[FrameProcessor] = []
+    guarded = any(stage.name == OUTPUT_GUARD.name for stage in architecture.stages)
+    for processor, stage in named:
+        processors.append(processor)
+        if guarded and stage.gives is Port.TEXT:
+            guards.veil(processor)
+        elif guarded and stage.gives is Port.SPEECH:
+            guards.keep(processor)
+        elif guarded and stage.name == AUDIO_OUT.name:
+            processors.append(guards.ears())
+    return processors
 
 
 def _hold_to(budget: Budget, worker: PipelineWorker, persona: Persona) -> None:

@@ -1,10 +1,12 @@
-"""Speech to text, text to answer, answer to speech: transparent, guardable, flat."""
+"""Speech to text, text to answer, answer to speech: transparent, guarded, flat."""
 
 from pipelines.definition import (
     ASSISTANT_TURN,
     AUDIO_IN,
     AUDIO_OUT,
+    INPUT_GUARD,
     LLM,
+    OUTPUT_GUARD,
     SENTENCES,
     STT,
     TTS,
@@ -16,6 +18,17 @@ from pipelines.definition import (
 BASIC_CASCADE = Architecture(
     name="basic_cascade",
     summary="Hears words, answers in words, reads them out.",
-    stages=(AUDIO_IN, VAD, STT, USER_TURN, LLM, SENTENCES, TTS, AUDIO_OUT, ASSISTANT_TURN),
-    unguarded="the output guard has yet to be built; until then nothing forbidden is known to this pipeline",
+    stages=(
+        AUDIO_IN,
+        VAD,
+        STT,
+        USER_TURN,
+        INPUT_GUARD,
+        LLM,
+        OUTPUT_GUARD,
+        SENTENCES,
+        TTS,
+        AUDIO_OUT,
+        ASSISTANT_TURN,
+    ),
 )

@@ -125,8 +125,8 @@ LLM = Stage(
     needs=frozenset({Capability.TEXT_OUT}),
     consumes=True,
 )
-SENTENCES = Stage("SENTENCES", "text in speakable pieces", Port.TEXT, Port.TEXT)
 OUTPUT_GUARD = Stage("OUTPUT_GUARD", "what may be said", Port.TEXT, Port.CLEARED_TEXT, consumes=True)
+SENTENCES = Stage("SENTENCES", "text in speakable pieces", Port.CLEARED_TEXT, Port.CLEARED_TEXT)
 DELIVERY = Stage("DELIVERY", "how to say it", Port.CLEARED_TEXT, Port.CLEARED_TEXT)
 TTS = Stage(
     "TTS",
@@ -148,8 +148,8 @@ STAGES = (
     HEARING,
     INPUT_GUARD,
     LLM,
-    SENTENCES,
     OUTPUT_GUARD,
+    SENTENCES,
     DELIVERY,
     TTS,
     AUDIO_OUT,

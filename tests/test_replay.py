@@ -23,7 +23,7 @@ from pipelines.stacks.profile import profile_stack
 from tests.jazz import asks, recorded, right, stack, wrong
 from tests.speech import needs
 
-STAGES = ("AUDIO_IN", "VAD", "STT", "USER_TURN", "LLM", "SENTENCES", "TTS")
+STAGES = ("AUDIO_IN", "VAD", "STT", "USER_TURN", "INPUT_GUARD", "LLM", "OUTPUT_GUARD", "SENTENCES", "TTS")
 PROFILE = "vendor_cascade"
 
 

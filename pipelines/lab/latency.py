@@ -32,6 +32,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_output import BaseOutputTransport
 
 from pipelines.stacks import Session
+from processors.guarding.frames import UnclearedTextFrame
 
 MARKS = {
     "end_of_speech_noticed": "noticing the end of speech",
@@ -287,7 +288,7 @@ class LatencyObserver(BaseObserver):
                 turn.at["speculated"] = now
         elif isinstance(frame, EagerEndOfTurnCancelFrame):
             turn.withdraw(now)
-        elif isinstance(frame, LLMTextFrame):
+        elif isinstance(frame, (LLMTextFrame, UnclearedTextFrame)):
             turn.at.setdefault("first_token", now)
         else:
             self._mark_speech(frame, now)
@@ -295,7 +296,9 @@ class LatencyObserver(BaseObserver):
     def _mark_speech(self, frame: Frame, now: float) -> None:
         turn = self._turn
         if isinstance(frame, TTSSpeakFrame):
-            self._to_say.append(frame.text)
+            # As it was given, and as it was cleared.
+            if frame.text not in self._to_say:
+                self._to_say.append(frame.text)
         elif isinstance(frame, AggregatedTextFrame):
             if not isinstance(frame, TTSTextFrame) and frame.text in self._to_say:
                 # TTS announces what it begins to say; the context in which it says it comes next.

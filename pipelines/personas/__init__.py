@@ -41,6 +41,7 @@ class Persona(Record):
         greeting: Said when a caller arrives; empty to wait for the caller.
         apology: Said when something fails in mid-call; empty to say nothing.
         goodbye: Said before a call that has cost as much as it may is ended; empty to end it without a word.
+        policy: What it may hear, say and do: the name of a policy that ships, or a YAML file.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
     """
 
@@ -50,6 +51,7 @@ class Persona(Record):
     greeting: str = ""
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
     goodbye: str = "I'm sorry, I have to go now. Thank you for the talk, and goodbye."
+    policy: str = Field(default="support", min_length=1)
     voices: dict[str, dict[str, str | float]] = Field(default_factory=dict)
 
 

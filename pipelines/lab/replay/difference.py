@@ -82,7 +82,7 @@ class TurnDifference:
     def same_timing(self) -> bool:
         """Whether every part of the latency is as long as it was, to the microsecond."""
         times = [self.latency_ms, *self.parts_ms.values()]
-        return all(a == b or (a is not None and b is not None and abs(a - b) < 1e-3) for a, b in times)
+        return all(a == b or (a is not None and b is not None and abs(a - b) < 1.5e-3) for a, b in times)
 
 
 @dataclass(frozen=True)

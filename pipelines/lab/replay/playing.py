@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pipecat.frames.frames import Frame, LLMContextFrame, LLMTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, Frame, LLMContextFrame, LLMTextFrame, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 
-from pipelines.definition import Architecture, Port, Stage
+from pipelines.definition import OUTPUT_GUARD, Architecture, Port, Stage
 from pipelines.lab.replay.rebuild import context
 from pipelines.lab.replay.rebuild import frame as rebuilt
 from pipelines.lab.tools import answered_by
@@ -20,6 +20,7 @@ from pipelines.lab.trace import Event, Trace
 from pipelines.lab.trace.observer import PIPELINE
 from pipelines.lab.trace.payload import TAKEN
 from pipelines.stacks import Service, Session, Stack
+from processors.guarding.frames import UnclearedTextFrame, clear
 from processors.pcm import to_pcm
 from processors.transports.memory import MemoryTransport
 
@@ -33,7 +34,8 @@ FROM_OUTSIDE = {"TTSSpeakFrame", "LLMRunFrame", "CallerSpeechFrame"}
 CONSUMED: dict[Port | None, tuple[type[Frame], ...]] = {
     Port.TRANSCRIPT: TAKEN[Port.TRANSCRIPT],
     Port.CONTEXT: TAKEN[Port.CONTEXT],
-    Port.TEXT: (LLMTextFrame,),
+    Port.TEXT: (LLMTextFrame, UnclearedTextFrame, TTSSpeakFrame, AggregatedTextFrame),
+    Port.CLEARED_TEXT: (LLMTextFrame,),
 }
 """What a stage does not pass on, by the port that it reads."""
 
@@ -48,7 +50,8 @@ class Recorded(FrameProcessor):
 
     def __init__(self, stage: Stage, kept: tuple[type[Frame], ...] = ()) -> None:
         super().__init__(name=f"Recorded{stage.name.title().replace('_', '')}")
-        self._consumed = CONSUMED.get(stage.takes, ()) + kept
+        passes = stage.takes is stage.gives is Port.CONTEXT
+        self._consumed = (() if passes else CONSUMED.get(stage.takes, ())) + kept
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -71,12 +74,41 @@ class Player:
         self._fixed = {stage.name: stage for stage in architecture.stages[1 : names.index(start)]}
         self._trace = trace
         self._start = architecture.stages[names.index(start)]
+        self._guard = OUTPUT_GUARD.name if OUTPUT_GUARD.name in names else None
+        self._written: dict[int, str] = {}
         self._before = names[names.index(start) - 1]
         self._frames: dict[int, Frame] = {}
         self._recorded: dict[str, Recorded] = {}
         self._sessions: list[Session] = []
         self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
         self._tools = {str(known["name"]) for known in self._results}
+
+    def _dealt(self, events: Sequence[Event]) -> dict[int, str]:
+        """What a language model wrote, by the frame: known as far as the guard let it through, which is all of it unless
+        a rule acted."""
+        written: dict[int, str] = {}
+        pieces: list[Event] = []
+        cleared: list[str] = []
+
+        def deal() -> None:
+            text = "".join(cleared)
+            for piece in pieces:
+                count = int((piece.payload or {}).get("characters", 0))
+                written[piece.frame], text = text[:count], text[count:]
+            if pieces:
+                written[pieces[-1].frame] += text
+            pieces.clear()
+            cleared.clear()
+
+        for event in events:
+            if event.way == "out" and event.kind == "LLMFullResponseStartFrame":
+                deal()
+            elif event.way == "out" and event.kind == "UnclearedTextFrame":
+                pieces.append(event)
+            elif event.way == "out" and event.kind == "LLMTextFrame" and event.stage == self._guard:
+                cleared.append(event.text)
+        deal()
+        return written
 
     def stack(self, stack: Stack) -> Stack:
         """The stack with recordings in the places of all stages that are not alive."""
@@ -128,6 +160,8 @@ class Player:
             transport: Is given what was heard.
             queue: Takes what came from outside of the stages, such as a greeting.
         """
+        if self._start.name == self._guard:
+            self._written = self._dealt(events)
         loop = asyncio.get_running_loop()
         lead = min(lead, begin)
         started = loop.time() - begin + lead
@@ -162,6 +196,9 @@ class Player:
     def _plays(self, event: Event) -> bool:
         if event.up:
             return False
+        if event.kind == "TTSSpeakFrame" and self._guard is not None and event.way == "out":
+            # What came from outside is known as the guard let it through.
+            return event.stage == self._guard and event.text != self._trace.meta.persona.get("apology")
         if event.way == "in":
             return event.stage == self._start.name and event.frame in self._frames
         if event.stage == PIPELINE:
@@ -177,13 +214,17 @@ class Player:
         frame = rebuilt(event)
         if frame is None:
             return
+        if isinstance(frame, UnclearedTextFrame):
+            frame.text = self._written.get(event.frame, "")
         if isinstance(frame, LLMContextFrame) and not frame.speculation:
             live = self._sessions[-1].context
             live.set_messages(frame.context.get_messages())
             frame = LLMContextFrame(live)
-        if event.stage == PIPELINE:
+        if event.stage == PIPELINE or (event.stage == self._guard and self._guard not in self._fixed):
             await queue(frame)
         else:
+            if event.stage == self._guard:
+                clear(frame)
             if event.stage != self._before:
                 self._frames[event.frame] = frame
             await self._recorded[event.stage].push_frame(frame)

@@ -41,6 +41,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipelines.lab.script import CallerSays
 from pipelines.lab.scripted import CallerSpeechFrame
 from pipelines.lab.trace import Event
+from processors.guarding.frames import UnclearedTextFrame
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 
 Payload = dict[str, Any]
@@ -69,6 +70,7 @@ BUILDERS: dict[str, Callable[[Payload], Frame]] = {
     "LLMRunFrame": lambda p: LLMRunFrame(),
     "LLMFullResponseStartFrame": lambda p: LLMFullResponseStartFrame(),
     "LLMTextFrame": lambda p: LLMTextFrame(p["text"]),
+    "UnclearedTextFrame": lambda p: UnclearedTextFrame(""),
     "LLMFullResponseEndFrame": lambda p: LLMFullResponseEndFrame(),
     "AggregatedTextFrame": lambda p: AggregatedTextFrame(p["text"], p["type"], raw_text=p.get("raw_text")),
     "TTSSpeakFrame": lambda p: TTSSpeakFrame(p["text"]),

@@ -151,7 +151,7 @@ class Substitutes:
         texts = [
             event
             for event in self._evidence.turn.events
-            if event.kind == "LLMTextFrame" and event.stage == "LLM" and event.way == "out"
+            if event.kind == "LLMTextFrame" and event.stage in ("LLM", "OUTPUT_GUARD") and event.way == "out"
         ]
         if not texts:
             return Experiment("LLM", skipped="it was never asked")

@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pipecat.frames.frames import (
+    AggregatedTextFrame,
     Frame,
     InputAudioRawFrame,
+    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
+    TTSSpeakFrame,
     TTSTextFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -21,6 +24,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 
+from pipelines.definition import OUTPUT_GUARD
 from pipelines.lab.trace.event import Way
 from pipelines.lab.trace.payload import TAKEN, UNNOTED, payload
 from pipelines.lab.trace.reader import TraceError
@@ -28,6 +32,10 @@ from pipelines.lab.trace.recorder import Heard, Played, Seen
 from pipelines.lab.trace.redact import Redactor, redact
 from pipelines.lab.trace.writer import Writer
 from pipelines.stacks import Session
+from processors.guarding.frames import is_cleared
+
+SPEAKS = (LLMTextFrame, AggregatedTextFrame, TTSSpeakFrame)
+"""What is said of, where there is an output guard, only behind it."""
 
 PIPELINE = "PIPELINE"
 """The stage of whatever comes from no stage of the architecture: the worker itself, Pipecat's own processors."""
@@ -52,6 +60,7 @@ class TraceObserver(BaseObserver):
         self._closed = False
         self._stages: dict[str, str] = {}
         self._takes: dict[str, tuple[type[Frame], ...]] = {}
+        self._uncleared: frozenset[str] = frozenset()
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Take note of a frame. Never waits."""
@@ -105,7 +114,12 @@ class TraceObserver(BaseObserver):
     def _note(self, data: FramePushed, stage: str, way: Way) -> None:
         frame = data.frame
         up = data.direction is FrameDirection.UPSTREAM
-        self._writer.put(Seen(data.timestamp / 1e9, stage, way, type(frame).__name__, frame.id, up, payload(frame)))
+        held = payload(frame)
+        before = stage in self._uncleared or (stage == OUTPUT_GUARD.name and way == "in")
+        if before and isinstance(frame, SPEAKS) and not is_cleared(frame):
+            # What the guard makes of it is written down behind the guard.
+            held = {"characters": len(frame.text)}
+        self._writer.put(Seen(data.timestamp / 1e9, stage, way, type(frame).__name__, frame.id, up, held))
 
     def _begin(self, source: FrameProcessor) -> None:
         self._begun = True
@@ -116,6 +130,9 @@ class TraceObserver(BaseObserver):
             session = None
         if session is not None and session.architecture is not None:
             self._stages = session.stages
+            names = [stage.name for stage in session.architecture.stages]
+            if OUTPUT_GUARD.name in names:
+                self._uncleared = frozenset((PIPELINE, *names[: names.index(OUTPUT_GUARD.name)]))
             ports = {stage.name: stage.takes for stage in session.architecture.stages}
             for processor, stage in session.stages.items():
                 port = ports[stage]

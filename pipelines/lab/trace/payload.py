@@ -52,6 +52,7 @@ from pipecat.frames.frames import (
 )
 
 from pipelines.definition import Port
+from processors.guarding.frames import GuardFrame, HandOverFrame, UnclearedTextFrame
 from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
 
 Payload = dict[str, Any]
@@ -74,10 +75,16 @@ UNNOTED: tuple[type[Any], ...] = (
 TAKEN: dict[Port, tuple[type[Frame], ...]] = {
     Port.TRANSCRIPT: (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame),
     Port.CONTEXT: (LLMContextFrame,),
-    Port.TEXT: (LLMFullResponseStartFrame, LLMTextFrame, AggregatedTextFrame, TTSSpeakFrame, LLMFullResponseEndFrame),
+    Port.CLEARED_TEXT: (
+        LLMFullResponseStartFrame,
+        LLMTextFrame,
+        AggregatedTextFrame,
+        TTSSpeakFrame,
+        LLMFullResponseEndFrame,
+    ),
     Port.SPEECH: (TTSStartedFrame, TTSTextFrame, TTSStoppedFrame),
 }
-TAKEN[Port.CLEARED_TEXT] = TAKEN[Port.TEXT]
+TAKEN[Port.TEXT] = (*TAKEN[Port.CLEARED_TEXT], UnclearedTextFrame)
 """What counts as a stage's input, by the port that it reads. Audio is in the FLAC files."""
 
 
@@ -145,6 +152,27 @@ def _tool(tool: Any) -> Any:
         "properties": plain(tool.properties),
         "required": list(tool.required),
     }
+
+
+@payload.register
+def _(frame: UnclearedTextFrame) -> Payload:
+    return {"characters": len(frame.text)}
+
+
+@payload.register
+def _(frame: GuardFrame) -> Payload:
+    return {
+        "rule": frame.rule,
+        "action": frame.action,
+        "direction": frame.direction,
+        "characters": frame.characters,
+        "failure": frame.failure,
+    }
+
+
+@payload.register
+def _(frame: HandOverFrame) -> Payload:
+    return {"rule": frame.rule}
 
 
 @payload.register

@@ -41,6 +41,7 @@ from pipelines.lab.trace.event import Event, Way
 from pipelines.lab.trace.files import Payloads
 from pipelines.lab.trace.meta import FORMAT, INPUT_RATE, OUTPUT_RATE, Meta
 from pipelines.lab.usage import BILLED
+from processors.guarding.frames import UnclearedTextFrame
 from processors.pcm import Samples
 
 
@@ -65,6 +66,7 @@ MARKED: dict[str, Callable[[Event], Frame]] = {
     "LLMContextFrame": _asked,
     "EagerEndOfTurnCancelFrame": lambda event: EagerEndOfTurnCancelFrame(),
     "LLMTextFrame": lambda event: LLMTextFrame(event.text),
+    "UnclearedTextFrame": lambda event: UnclearedTextFrame(""),
     "AggregatedTextFrame": lambda event: AggregatedTextFrame(event.text, "sentence"),
     "TTSSpeakFrame": lambda event: TTSSpeakFrame(event.text),
     "TTSStartedFrame": lambda event: TTSStartedFrame(context_id=_context(event)),

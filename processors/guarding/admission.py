@@ -1,0 +1,209 @@
+"""What of a caller's words, and of what tools return, a language model may read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipecat.processors.aggregators.llm_context import LLMContext
+
+from guardrails import Decision, Policy, check
+from guardrails.check import Result
+from guardrails.judging import get, worst
+from guardrails.policy import InjectionRule, PersonalRule, ToxicityRule
+from guardrails.stream import GUARD, STOPS
+from processors.guarding.guarding import Verdict
+
+WITHHELD = "[withheld]"
+"""Stands in the context for what the language model may not read."""
+
+REMEMBERED = 512
+"""Texts whose verdict is kept: a context is looked at again with every turn."""
+
+JUDGE_SECS = 2.0
+"""How long classifiers may take for a text."""
+
+DEEPEST = 20
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What may be read of a text.
+
+    Args:
+        text: That.
+        said: The text itself.
+        decisions: What rules did.
+        decision: The one by which it is not to be answered; None if it is.
+        failure: What went wrong in the guard, as the name of an error.
+    """
+
+    text: str = ""
+    said: str = ""
+    decisions: tuple[Decision, ...] = ()
+    decision: Decision | None = None
+    failure: str | None = None
+
+
+class Admission:
+    """Holds texts to a policy's rules for what is heard, and keeps what callers should find in tools again.
+
+    Args:
+        policy: The policy.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        heard = [rule for rule in policy.rules if "heard" in rule.direction]
+        self._keeping = {rule.id: rule for rule in heard if isinstance(rule, PersonalRule) and rule.keep}
+        self._judged = [rule for rule in heard if isinstance(rule, InjectionRule | ToxicityRule) and rule.judge]
+        self._known: dict[str, Admitted] = {}
+        self._kept: dict[str, str] = {}
+
+    @property
+    def judges(self) -> bool:
+        """Whether there are rules that take a classifier."""
+        return bool(self._judged)
+
+    def silent(self, text: str) -> bool:
+        """Whether no rule acts on a text."""
+        return not check(self._policy, text, direction="heard").decisions
+
+    def read(self, text: str) -> Admitted:
+        """What may be read of a text."""
+        if text not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[text] = self._read(text)
+        return self._known[text]
+
+    def _read(self, text: str) -> Admitted:
+        result = check(self._policy, text, direction="heard")
+        stopped = next((decision for decision in result.decisions if decision.action in STOPS), None)
+        if stopped is not None:
+            failure = "Error" if stopped.rule == GUARD else None
+            return Admitted(WITHHELD, text, result.decisions, stopped, failure)
+        return Admitted(self._placed(text, result), text, result.decisions)
+
+    def _placed(self, text: str, result: Result) -> str:
+        """The text with placeholders for what is kept."""
+        if not any(decision.rule in self._keeping for decision in result.decisions):
+            return result.text
+        parts, end = [], 0
+        for decision in result.decisions:
+            instead = decision.text
+            if decision.rule in self._keeping:
+                instead = self._placeholder(self._keeping[decision.rule], text[decision.start : decision.end])
+            parts += [text[end : decision.start], instead]
+            end = decision.end
+        return "".join([*parts, text[end:]])
+
+    def _placeholder(self, rule: PersonalRule, words: str) -> str:
+        for placeholder, kept in self._kept.items():
+            if kept == words:
+                return placeholder
+        what = rule.what[0] if len(rule.what) == 1 else rule.id
+        placeholder = f"[{what} {len(self._kept) + 1}]"
+        self._kept[placeholder] = words
+        return placeholder
+
+    def restore(self, value: Any, depth: int = 0) -> Any:
+        """What a tool is called with, with what callers said in the place of placeholders."""
+        if not self._kept or depth > DEEPEST:
+            return value
+        if isinstance(value, str):
+            for placeholder, kept in self._kept.items():
+                value = value.replace(placeholder, kept)
+            return value
+        return mapped(value, lambda held: self.restore(held, depth + 1))
+
+    def returned(self, value: Any, depth: int = 0) -> tuple[Any, bool]:
+        """What may be read of what a tool returns.
+
+        Returns:
+            That, and whether all of it is withheld.
+        """
+        if depth > DEEPEST:
+            return WITHHELD, True
+        if isinstance(value, str):
+            admitted = self.read(value)
+            return admitted.text, admitted.decision is not None
+        withheld = False
+
+        def read(held: Any) -> Any:
+            nonlocal withheld
+            text, blocked = self.returned(held, depth + 1)
+            withheld = withheld or blocked
+            return text
+
+        found = mapped(value, read)
+        return (WITHHELD, True) if withheld else (found, False)
+
+    def clean(self, context: LLMContext) -> Admitted:
+        """Take out of a context what may not be read.
+
+        Returns:
+            What became of the caller's last words.
+        """
+        last = Admitted()
+        for message in context.messages:
+            if not isinstance(message, dict) or message.get("role") in ("system", "assistant"):
+                continue
+            held: dict[str, Any] = message  # type: ignore[assignment]
+            admitted = self._clean(held)
+            if held.get("role") == "user":
+                last = admitted
+        return last
+
+    def _clean(self, message: dict[str, Any]) -> Admitted:
+        content = message.get("content")
+        if isinstance(content, str):
+            admitted = self.read(content)
+            message["content"] = admitted.text
+            return admitted
+        whole = Admitted()
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                admitted = self.read(part["text"])
+                part["text"] = admitted.text
+                whole = replace(
+                    admitted,
+                    said=f"{whole.said} {admitted.said}".strip(),
+                    decisions=whole.decisions + admitted.decisions,
+                    decision=whole.decision or admitted.decision,
+                    failure=whole.failure or admitted.failure,
+                )
+        return whole
+
+    async def judge(self, text: str) -> Verdict:
+        """What classifiers make of a text. What they find is withheld from then on.
+
+        They are asked in a thread. One that raises or takes too long has found something.
+        """
+        try:
+            async with asyncio.timeout(JUDGE_SECS):
+                decision = await asyncio.to_thread(self._judge, text)
+            verdict = Verdict(decision)
+        except Exception as error:
+            verdict = Verdict(Decision(GUARD, "refuse", self._policy.fallback, 0, len(text)), type(error).__name__)
+        if verdict.decision is not None:
+            self._known[text] = Admitted(WITHHELD, text)
+        return verdict
+
+    def _judge(self, text: str) -> Decision | None:
+        for rule in self._judged:
+            assert rule.judge is not None  # noqa: S101
+            if worst(get(rule.judge))(text) >= rule.threshold:
+                return Decision(rule.id, rule.action, rule.text or self._policy.fallback, 0, len(text))
+        return None
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A mapping or list with its values changed; anything else as it is."""
+    if isinstance(value, Mapping):
+        return {key: change(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [change(held) for held in value]
+    return value

@@ -1,0 +1,116 @@
+"""The one door to the voice, and what stands before and behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipecat.frames.frames import (
+    EagerTranscriptionFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    LLMTextFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from processors.guarding.frames import GenerationStoppedFrame, UnclearedTextFrame, is_cleared
+from processors.guarding.guarding import Guarding
+from processors.guarding.output import consequence, with_text
+
+UNSPOKEN = (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame, TTSTextFrame)
+"""Text that a voice does not read out."""
+
+
+class Ears(FrameProcessor):
+    """Stands behind the loudspeaker and hears which words are heard.
+
+    Args:
+        guarding: The conversation's.
+    """
+
+    def __init__(self, guarding: Guarding) -> None:
+        super().__init__()
+        self._guarding = guarding
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TTSTextFrame) and direction is FrameDirection.DOWNSTREAM:
+            self._guarding.spoken(frame)
+        await self.push_frame(frame, direction)
+
+
+def veil(writer: FrameProcessor) -> None:
+    """Have what a language model writes leave it as `UnclearedTextFrame`, so that only the guard can read it.
+
+    Args:
+        writer: Its service, of whatever vendor; changed in place.
+    """
+    service: Any = writer
+    push = service.push_frame
+
+    async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, LLMTextFrame) and not is_cleared(frame):
+            frame = UnclearedTextFrame(frame.text, _skips(service, frame.skip_tts))
+        await push(frame, direction)
+
+    process = service.process_frame
+
+    async def process_frame(frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, GenerationStoppedFrame):
+            # As Pipecat ends a guess that has turned out wrong: nothing else is disturbed.
+            await service._start_interruption()
+            await service.stop_all_metrics()
+            return
+        await process(frame, direction)
+
+    service.push_frame = push_frame
+    service.process_frame = process_frame
+    if hasattr(service, "_push_llm_text"):
+        pushed = service._push_llm_text
+
+        async def push_text(text: str) -> None:
+            # Pipecat's tracing writes down what passes `push_frame` as text.
+            if service._filter_incomplete_user_turns:
+                await pushed(text)
+                return
+            if service.reports_ttfat:
+                await service.stop_ttfat_metrics()
+            await service.push_frame(UnclearedTextFrame(text, _skips(service, None)))
+
+        service._push_llm_text = push_text
+
+
+def _skips(service: Any, skip_tts: bool | None) -> bool | None:
+    own: bool | None = getattr(service, "_skip_tts", None)
+    return skip_tts if own is None else own
+
+
+def keep(voice: FrameProcessor, guarding: Guarding) -> None:
+    """Have a voice say cleared text only. Any other, from wherever it comes, passes the guard first.
+
+    Args:
+        voice: The service; changed in place.
+        guarding: The conversation's.
+    """
+    service: Any = voice
+    process = service.process_frame
+
+    async def process_frame(frame: Frame, direction: FrameDirection) -> None:
+        if not isinstance(frame, (TTSSpeakFrame, TextFrame)) or isinstance(frame, UNSPOKEN) or is_cleared(frame):
+            await process(frame, direction)
+            return
+        text = guarding.speak(frame.text)
+        decisions = guarding.said.take()
+        if text.strip():
+            await process(with_text(frame, text), direction)
+        for report in guarding.reports(decisions, "said", guarding.said.failure if decisions else None):
+            await service.push_frame(report)
+        for decision in decisions:
+            after = consequence(decision)
+            if after is not None:
+                await process(after, FrameDirection.DOWNSTREAM)
+
+    service.process_frame = process_frame

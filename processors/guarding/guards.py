@@ -1,0 +1,47 @@
+"""The guards of one conversation, as processors."""
+
+from __future__ import annotations
+
+from pipecat.processors.frame_processor import FrameProcessor
+
+from guardrails import Policy
+from processors.guarding.admission import Admission
+from processors.guarding.door import Ears, keep, veil
+from processors.guarding.guarding import Guarding
+from processors.guarding.input import InputGuard
+from processors.guarding.output import OutputGuard
+from processors.guarding.tools import ToolGate
+
+
+class Guards:
+    """Makes the guards of one conversation, which share what was said and heard.
+
+    Args:
+        policy: What may be heard, said and done.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._guarding = Guarding(policy)
+        self._admission = Admission(policy)
+        self._gate = ToolGate(self._guarding, self._admission)
+
+    def input(self) -> InputGuard:
+        """The stage INPUT_GUARD."""
+        return InputGuard(self._guarding, self._admission, self._gate)
+
+    def output(self) -> OutputGuard:
+        """The stage OUTPUT_GUARD."""
+        return OutputGuard(self._guarding, self._admission)
+
+    def ears(self) -> Ears:
+        """Stands behind the loudspeaker."""
+        return Ears(self._guarding)
+
+    def veil(self, writer: FrameProcessor) -> None:
+        """Let nothing of what a language model writes be read, or done, before a guard has seen it."""
+        veil(writer)
+        self._gate.keep(writer)
+
+    def keep(self, voice: FrameProcessor) -> None:
+        """Let a voice say cleared text only."""
+        keep(voice, self._guarding)
