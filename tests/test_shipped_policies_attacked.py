@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from guardrails import policy as policies
@@ -115,12 +117,16 @@ PASSES = {
 """What none may act on."""
 
 
+load = cache(policies.load)
+"""The same object each time, so that its rules are made ready once."""
+
+
 def _rows(table: dict[tuple[str, str], list[str]]) -> list[tuple[str, str, str]]:
     return [(name, direction, text) for (name, direction), texts in table.items() for text in texts]
 
 
 def _acts(name: str, direction: str, text: str) -> list[str]:
-    result = check(policies.load(name), text, direction=direction)  # type: ignore[arg-type]
+    result = check(load(name), text, direction=direction)  # type: ignore[arg-type]
     return [decision.rule for decision in result.decisions if decision.action != "say_first"]
 
 
@@ -136,7 +142,7 @@ def test_no_rule_acts_on_what_may_be(name: str, direction: str, text: str) -> No
 
 @pytest.mark.parametrize("name", policies.names())
 def test_however_an_answer_is_split_the_same_is_said(name: str) -> None:
-    policy = policies.load(name)
+    policy = load(name)
     for text in STOPPED[name, "said"] + PASSES[name, "said"]:
         whole = said(StreamGuard(policy), [text])
         for pieces in splits(text, 5):
