@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from guardrails.fold import folded
 from guardrails.judging.examples import Example, own
 
-INJECTION = {
+Labels = Mapping[str | None, bool]
+
+INJECTION: dict[str, Labels] = {
     "jailbreak_inthewild": {"jailbreak": True},
     "cyberseceval_injection": {"injection": True},
     "sysprompt_extraction": {"injection": True},
@@ -20,7 +22,7 @@ INJECTION = {
     "pii_presidio_synth": {None: False},
     "sarcasm_mustard": {"literal": False, "sarcastic": False},
 }
-TOXICITY = {
+TOXICITY: dict[str, Labels] = {
     "advbench": {"harmful": True},
     "toxicity_rtp": {"toxic": True},
     "xstest": {"safe": False, "unsafe": True},
@@ -32,8 +34,10 @@ TOXICITY = {
 }
 """By data set and label, whether a judge has to find it."""
 
-MEASURED_ONLY = frozenset({"sarcasm_mustard"})
-"""Lines of television series: never trained on, as whose they are is another question than the licence of the set."""
+MEASURED_ONLY = frozenset({"sarcasm_mustard", "toxicity_rtp"})
+"""Never trained on. MUStARD: lines of television series, and whose they are is another question than the licence of
+the set. RealToxicityPrompts: beginnings that models went on with badly, most of them news and harmless in themselves.
+"""
 
 OPEN = ("MIT", "Apache-2.0", "CC BY 4.0", "ODC-BY")
 """What the licence of a line has to name for weights trained on it to be shipped."""

@@ -29,7 +29,7 @@ WINDOW, STRIDE = 126, 96
 """Word pieces; with the two marks around them, 126 are half of what the model was trained on."""
 
 VOCABULARY = Path(__file__).with_name("vocab.txt")
-_CLS, _SEP = 101, 102
+_CLS, _SEP, _UNKNOWN = 101, 102, "[UNK]"
 
 Vectors = NDArray[np.float32]
 
@@ -119,7 +119,7 @@ def _tokenizer() -> tokenizers.Tokenizer:
     tokenizers = tokenizers_module()
     words = VOCABULARY.read_text(encoding="utf-8").splitlines()
     vocabulary = {word: n for n, word in enumerate(words)}
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made: tokenizers.Tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token=_UNKNOWN))
     made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     return made
@@ -136,5 +136,3 @@ def tokenizers_module():  # type: ignore[no-untyped-def]
     except ImportError:
         raise JudgeError("the judges need the package tokenizers: pip install tokenizers") from None
     return tokenizers
-
-

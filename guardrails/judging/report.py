@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from guardrails.judging.judge import JudgeError
 
 HEADS = Path(__file__).with_name("heads")
 
@@ -57,11 +59,22 @@ class Shipped(_Frozen):
 
 
 def shipped(name: str) -> Shipped:
-    """The entry of a judge."""
-    index: dict[str, Any] = json.loads((HEADS / "heads.json").read_text(encoding="utf-8"))
-    return Shipped.model_validate(index[name])
+    """The entry of a judge.
+
+    Raises:
+        JudgeError: If it isn't there.
+    """
+    path = HEADS / "heads.json"
+    try:
+        return Shipped.model_validate(json.loads(path.read_text(encoding="utf-8"))[name])
+    except (OSError, ValueError, KeyError) as error:
+        raise JudgeError(f"{path} has no usable entry for {name}: install antiphon again") from error
 
 
 def read(name: str) -> Report:
-    """What the judge that ships was measured to do."""
+    """What the judge that ships was measured to do.
+
+    Raises:
+        JudgeError: If that isn't there.
+    """
     return shipped(name).report
