@@ -22,6 +22,8 @@ bench = typer.Typer(no_args_is_help=True, help="Measure.")
 app.add_typer(bench, name="bench")
 trace = typer.Typer(no_args_is_help=True, help="Look at recorded conversations.")
 app.add_typer(trace, name="trace")
+train = typer.Typer(no_args_is_help=True, help="Train what ships.")
+app.add_typer(train, name="train")
 policy = typer.Typer(no_args_is_help=True, help="Check what may be heard, said and done.")
 app.add_typer(policy, name="policy")
 out = Console()
@@ -673,6 +675,21 @@ def bench_guard(
             quick=quick,
         )
     _publish(results.as_json(), results.tables(), save, json)
+
+
+@train.command("judges")
+def train_judges(
+    data: DataFolder = Path("../shared/data"),
+    to: Annotated[Path, typer.Option(help="Write the heads and their model card to this folder.")] = Path("heads"),
+) -> None:
+    """The classifiers for prompt injection and toxicity, and how they do on what they were not trained on."""
+    from pipelines.lab.guard import judges
+
+    with reported(), out.status("") as status:
+        trained = judges.train(data / "text", to, status.update)
+    for name, result in trained.items():
+        out.print(f"{name}: {result.report.recall:.1%} found at 1 % false alarms")
+    out.print(f"{to / 'CARD.md'} has every figure")
 
 
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:
