@@ -20,6 +20,11 @@ class Required:
         self._done = dict.fromkeys(self._lines, 0)
 
     @property
+    def longest(self) -> int:
+        """Characters of the longest line, with room for what may stand between its words."""
+        return max((2 * len(line) for lines in self._lines.values() for line in lines), default=0)
+
+    @property
     def done(self) -> dict[str, int]:
         """How many lines of each rule were heard: for `restore`."""
         return dict(self._done)

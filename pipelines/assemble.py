@@ -134,7 +134,7 @@ def assemble(
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
     )
-    parts = Parts(transport, pair, Guards(policy or policies.prepared(session.persona.policy)))
+    parts = Parts(transport, pair, Guards(policy or policies.prepared(session.persona.policy), session.context))
     processors = [
         stack.services[stage.name].build(session) if stage.name in stack.services else PROCESSORS[stage.name](parts)
         for stage in architecture.stages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,15 +52,18 @@ class Admission:
 
     Args:
         policy: The policy.
+        live: What the conversation remembers.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, live: LLMContext) -> None:
         self._policy = policy
+        self._live = live
         heard = [rule for rule in policy.rules if "heard" in rule.direction]
         self._keeping = {rule.id: rule for rule in heard if isinstance(rule, PersonalRule) and rule.keep}
         self._judged = [rule for rule in heard if isinstance(rule, InjectionRule | ToxicityRule) and rule.judge]
         self._known: dict[str, Admitted] = {}
         self._kept: dict[str, str] = {}
+        self._verdicts: dict[str, asyncio.Future[Verdict]] = {}
 
     @property
     def judges(self) -> bool:
@@ -130,6 +133,9 @@ class Admission:
         if isinstance(value, str):
             admitted = self.read(value)
             return admitted.text, admitted.decision is not None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            admitted = self.read(str(value))
+            return (value if admitted.text == str(value) else admitted.text), admitted.decision is not None
         withheld = False
 
         def read(held: Any) -> Any:
@@ -141,14 +147,27 @@ class Admission:
         found = mapped(value, read)
         return (WITHHELD, True) if withheld else (found, False)
 
-    def clean(self, context: LLMContext) -> Admitted:
+    async def judged(self, value: Any) -> tuple[Any, bool]:
+        """As `returned`, with what classifiers make of it."""
+        found, withheld = self.returned(value)
+        if self.judges and not withheld:
+            for text in texts(found):
+                verdict = await asyncio.shield(self.judge(Admitted(text, text)))
+                if verdict.decision is not None:
+                    return WITHHELD, True
+        return found, withheld
+
+    def clean(self, context: LLMContext | None = None) -> Admitted:
         """Take out of a context what may not be read.
+
+        Args:
+            context: Any; what the conversation remembers if none is given.
 
         Returns:
             What became of the caller's last words.
         """
         last = Admitted()
-        for message in context.messages:
+        for message in (self._live if context is None else context).messages:
             if not isinstance(message, dict) or message.get("role") in ("system", "assistant"):
                 continue
             held: dict[str, Any] = message  # type: ignore[assignment]
@@ -177,19 +196,28 @@ class Admission:
                 )
         return whole
 
-    async def judge(self, text: str) -> Verdict:
-        """What classifiers make of a text. What they find is withheld from then on.
+    def judge(self, admitted: Admitted) -> asyncio.Future[Verdict]:
+        """What classifiers make of words. They are asked in a thread, once; it does no harm to stop waiting for them.
 
-        They are asked in a thread. One that raises or takes too long has found something.
+        What they find is withheld from then on. One that raises or takes too long has found something.
         """
+        if admitted.said not in self._verdicts:
+            if len(self._verdicts) >= REMEMBERED:
+                self._verdicts.clear()
+            self._verdicts[admitted.said] = asyncio.ensure_future(self._judged_by_all(admitted))
+        return self._verdicts[admitted.said]
+
+    async def _judged_by_all(self, admitted: Admitted) -> Verdict:
+        text = admitted.said
         try:
             async with asyncio.timeout(JUDGE_SECS):
-                decision = await asyncio.to_thread(self._judge, text)
-            verdict = Verdict(decision)
+                verdict = Verdict(await asyncio.to_thread(self._judge, text))
         except Exception as error:
             verdict = Verdict(Decision(GUARD, "refuse", self._policy.fallback, 0, len(text)), type(error).__name__)
-        if verdict.decision is not None:
-            self._known[text] = Admitted(WITHHELD, text)
+        decision = verdict.decision
+        if decision is not None:
+            for form in (text, admitted.text):
+                self._known[form] = Admitted(WITHHELD, form, (decision,), decision, verdict.failure)
         return verdict
 
     def _judge(self, text: str) -> Decision | None:
@@ -201,9 +229,19 @@ class Admission:
 
 
 def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A mapping or list with its values changed; anything else as it is."""
+    """A mapping or list with its keys and values changed; anything else as it is."""
     if isinstance(value, Mapping):
-        return {key: change(held) for key, held in value.items()}
+        return {change(key): change(held) for key, held in value.items()}
     if isinstance(value, list | tuple):
         return [change(held) for held in value]
     return value
+
+
+def texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """The texts in a value, however deep, that say something."""
+    if isinstance(value, str):
+        if value.strip():
+            yield value
+    elif depth < DEEPEST and isinstance(value, Mapping | list | tuple):
+        for held in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(held, depth + 1)

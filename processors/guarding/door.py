@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
+from loguru import logger
 from pipecat.frames.frames import (
     EagerTranscriptionFrame,
     Frame,
     InterimTranscriptionFrame,
     LLMTextFrame,
+    SpeechOutputAudioRawFrame,
     TextFrame,
     TranscriptionFrame,
+    TTSAudioRawFrame,
     TTSSpeakFrame,
     TTSTextFrame,
 )
@@ -22,6 +26,10 @@ from processors.guarding.output import consequence, with_text
 
 UNSPOKEN = (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame, TTSTextFrame)
 """Text that a voice does not read out."""
+
+SPEECH = (TTSAudioRawFrame, SpeechOutputAudioRawFrame)
+
+_kept: WeakSet[FrameProcessor] = WeakSet()
 
 
 class Ears(FrameProcessor):
@@ -53,7 +61,7 @@ def veil(writer: FrameProcessor) -> None:
 
     async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         if isinstance(frame, LLMTextFrame) and not is_cleared(frame):
-            frame = UnclearedTextFrame(frame.text, _skips(service, frame.skip_tts))
+            frame = UnclearedTextFrame(frame.text, _skips(service, frame.skip_tts), frame.append_to_context)
         await push(frame, direction)
 
     process = service.process_frame
@@ -91,6 +99,8 @@ def _skips(service: Any, skip_tts: bool | None) -> bool | None:
 def keep(voice: FrameProcessor, guarding: Guarding) -> None:
     """Have a voice say cleared text only. Any other, from wherever it comes, passes the guard first.
 
+    Speech that somebody else has made is not let through, as no guard can read it.
+
     Args:
         voice: The service; changed in place.
         guarding: The conversation's.
@@ -99,6 +109,9 @@ def keep(voice: FrameProcessor, guarding: Guarding) -> None:
     process = service.process_frame
 
     async def process_frame(frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, SPEECH) and direction is FrameDirection.DOWNSTREAM:
+            logger.error(f"{type(frame).__name__} was given to the voice, and no guard can read it: give it text")
+            return
         if not isinstance(frame, (TTSSpeakFrame, TextFrame)) or isinstance(frame, UNSPOKEN) or is_cleared(frame):
             await process(frame, direction)
             return
@@ -114,3 +127,9 @@ def keep(voice: FrameProcessor, guarding: Guarding) -> None:
                 await process(after, FrameDirection.DOWNSTREAM)
 
     service.process_frame = process_frame
+    _kept.add(voice)
+
+
+def kept(voice: FrameProcessor) -> bool:
+    """Whether a voice says cleared text only."""
+    return voice in _kept

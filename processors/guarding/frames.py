@@ -32,10 +32,12 @@ class UnclearedTextFrame(DataFrame):
     Args:
         text: The words.
         skip_tts: As in Pipecat's text frames.
+        append_to_context: As in Pipecat's text frames.
     """
 
     text: str = field(repr=False)
     skip_tts: bool | None = None
+    append_to_context: bool = True
 
     def __str__(self) -> str:
         return f"{self.name}({len(self.text)} characters)"
@@ -83,5 +85,7 @@ class HandOverFrame(DataFrame):
     Args:
         rule: The id of the rule that says so.
     """
+
+    interruptible: bool = field(default=False, init=False)
 
     rule: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 
 from guardrails import Policy
@@ -18,11 +19,12 @@ class Guards:
 
     Args:
         policy: What may be heard, said and done.
+        context: What the conversation remembers, live.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, context: LLMContext) -> None:
         self._guarding = Guarding(policy)
-        self._admission = Admission(policy)
+        self._admission = Admission(policy, context)
         self._gate = ToolGate(self._guarding, self._admission)
 
     def input(self) -> InputGuard:

@@ -8,14 +8,17 @@ from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     Frame,
     LLMContextFrame,
+    LLMContextUserTurnFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    UserStoppedSpeakingFrame,
 )
+from pipecat.processors.aggregators.llm_context import LLMContext, is_given
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from processors.guarding.admission import Admission, Admitted
-from processors.guarding.frames import UnclearedTextFrame
-from processors.guarding.guarding import Guarding
+from processors.guarding.frames import RefusedFrame
+from processors.guarding.guarding import Guarding, Verdict
 from processors.guarding.tools import ToolGate
 from processors.turns.frames import UserTurnSoFarFrame
 
@@ -25,6 +28,9 @@ class InputGuard(FrameProcessor):
 
     Rules that can be decided at once are, before it is asked. What takes a classifier is judged in a thread: before the
     model is asked if it has tools, as those act; otherwise while it writes, and the answer waits for the verdict.
+
+    The caller's own words are changed in the context alone: frames that tell of them, to clients and traces, hold what
+    was said.
 
     Args:
         guarding: The conversation's.
@@ -37,46 +43,74 @@ class InputGuard(FrameProcessor):
         self._guarding = guarding
         self._admission = admission
         self._gate = gate
+        self._turn: Admitted | None = None
+        self._guess: str | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, UserTurnSoFarFrame) and direction is FrameDirection.DOWNSTREAM:
-            admitted = self._admission.read(frame.text)
-            if admitted.decision is None:
-                same = admitted.text == frame.text
-                await self.push_frame(frame if same else UserTurnSoFarFrame(text=admitted.text))
-        elif isinstance(frame, LLMContextFrame) and direction is FrameDirection.DOWNSTREAM:
+        if isinstance(frame, EagerEndOfTurnCancelFrame):
+            self._guess = None
+        if direction is FrameDirection.UPSTREAM:
+            await self.push_frame(frame, direction)
+        elif isinstance(frame, UserStoppedSpeakingFrame):
+            if self._guess is not None:
+                # It was right, and its answer is let go by this frame.
+                self._guarding.said.heard(self._guess)
+                self._guess = None
+            await self.push_frame(frame)
+        elif isinstance(frame, UserTurnSoFarFrame):
+            if self._admission.silent(frame.text):
+                await self.push_frame(frame)
+        elif isinstance(frame, LLMContextUserTurnFrame):
+            # The answer may have been begun before the turn was over, from a copy of the context: then this is all
+            # that comes of it now.
+            self._turn = await self._take(None)
+            await self.push_frame(frame)
+        elif isinstance(frame, LLMContextFrame):
             await self._asked(frame)
         else:
-            await self.push_frame(frame, direction)
+            await self.push_frame(frame)
+
+    async def _take(self, context: LLMContext | None) -> Admitted:
+        """Clean what the conversation remembers, or another context of it."""
+        admitted = self._admission.clean(context)
+        await self._report(admitted)
+        return admitted
+
+    async def _report(self, admitted: Admitted) -> None:
+        for report in self._guarding.reports(admitted.decisions, "heard", admitted.failure):
+            await self.push_frame(report)
 
     async def _asked(self, frame: LLMContextFrame) -> None:
-        admitted = self._admission.clean(frame.context)
+        self._guarding.settle()
         self._gate.heard(frame.context)
-        if not frame.speculation:
-            for report in self._guarding.reports(admitted.decisions, "heard", admitted.failure):
-                await self.push_frame(report)
-        self._guarding.said.heard(admitted.said)
+        if frame.speculation:
+            admitted = self._admission.clean(frame.context)
+            self._guess = admitted.said
+        else:
+            admitted = await self._take(frame.context)
+            admitted, self._turn = self._turn or admitted, None
+            self._guess = None
+            self._guarding.said.heard(admitted.said)
+        decision = admitted.decision
         self._guarding.verdict = None
-        if admitted.decision is None and self._admission.judges:
-            judging = asyncio.ensure_future(asyncio.to_thread(self._admission.judge, admitted.said))
-            if frame.context.tools or frame.speculation:
-                verdict = await judging
-                admitted = Admitted(admitted.text, admitted.said, admitted.decisions, verdict)
+        if decision is None and admitted.said and self._admission.judges:
+            judging = self._admission.judge(admitted)
+            tools = frame.context.tools
+            if is_given(tools) and tools:
+                verdict: Verdict = await asyncio.shield(judging)
+                decision = verdict.decision
+                self._admission.clean(frame.context)
+                if decision is not None and not frame.speculation:
+                    await self._report(Admitted(decisions=(decision,), failure=verdict.failure))
             else:
                 self._guarding.verdict = judging
-        if admitted.decision is None:
+        if decision is None:
             await self.push_frame(frame)
         elif frame.speculation:
             # It is asked again when the turn is over, and told then.
             await self.broadcast_frame(EagerEndOfTurnCancelFrame)
         else:
-            await self._refuse(admitted)
-
-    async def _refuse(self, admitted: Admitted) -> None:
-        verdict: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        verdict.set_result(admitted.decision)
-        self._guarding.verdict = verdict  # type: ignore[assignment]
-        await self.push_frame(LLMFullResponseStartFrame())
-        await self.push_frame(UnclearedTextFrame(""))
-        await self.push_frame(LLMFullResponseEndFrame())
+            await self.push_frame(LLMFullResponseStartFrame())
+            await self.push_frame(RefusedFrame(decision))
+            await self.push_frame(LLMFullResponseEndFrame())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TypeVar
 
@@ -11,6 +13,7 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     LLMContextAssistantTurnFrame,
+    LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
@@ -21,7 +24,14 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from guardrails import Decision
 from processors.guarding.admission import Admission
-from processors.guarding.frames import GenerationStoppedFrame, HandOverFrame, UnclearedTextFrame, clear, is_cleared
+from processors.guarding.frames import (
+    GenerationStoppedFrame,
+    HandOverFrame,
+    RefusedFrame,
+    UnclearedTextFrame,
+    clear,
+    is_cleared,
+)
 from processors.guarding.guarding import Guarding
 
 KEPT = frozenset(
@@ -46,25 +56,26 @@ class OutputGuard(FrameProcessor):
         self._admission = admission
         self._answering = False
         self._skip_tts: bool | None = None
+        self._append_to_context = True
         self._after: list[Frame] = []
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
             self._answering = False
-            self._after.clear()
             self._guarding.interrupted()
             await self.push_frame(frame, direction)
+            # Whoever talks over a goodbye is not spared what it was said for.
+            await self._follow()
         elif direction is FrameDirection.UPSTREAM:
-            if isinstance(frame, LLMContextAssistantTurnFrame):
-                # On its way to the language model, which may read the whole conversation now.
-                self._admission.clean(self.pipeline_worker.app_resources.context)
-            await self.push_frame(frame, direction)
+            await self._upstream(frame)
         elif isinstance(frame, LLMFullResponseStartFrame):
             self._begin()
             await self.push_frame(frame)
         elif isinstance(frame, (UnclearedTextFrame, LLMTextFrame)):
             await self._text(frame)
+        elif isinstance(frame, RefusedFrame):
+            await self._refused(frame.decision)
         elif isinstance(frame, LLMFullResponseEndFrame):
             await self._end(frame)
         elif isinstance(frame, (TTSSpeakFrame, AggregatedTextFrame)) and not is_cleared(frame):
@@ -72,14 +83,36 @@ class OutputGuard(FrameProcessor):
         else:
             await self.push_frame(frame)
 
+    async def _upstream(self, frame: Frame) -> None:
+        """What comes from behind on its way to the language model, which may read the whole conversation then."""
+        if isinstance(frame, LLMContextAssistantTurnFrame):
+            self._admission.clean()
+        elif isinstance(frame, LLMContextFrame):
+            admitted = self._admission.clean(frame.context)
+            for report in self._guarding.reports(admitted.decisions, "heard", admitted.failure):
+                await self.push_frame(report)
+            if admitted.decision is not None:
+                await self.push_frame(LLMFullResponseStartFrame())
+                await self._refused(admitted.decision)
+                await self._end(LLMFullResponseEndFrame())
+                return
+        await self.push_frame(frame, FrameDirection.UPSTREAM)
+
     def _begin(self) -> None:
         if not self._answering:
             self._answering = True
-            self._guarding.begin()
+            self._guarding.settle()
+
+    async def _refused(self, decision: Decision) -> None:
+        """Say why there is no answer, or no more of one. It has been reported as a decision on what was heard."""
+        self._begin()
+        text = self._guarding.said.refuse(decision)
+        self._consequences(self._guarding.said.take())
+        await self._say(text)
 
     async def _text(self, frame: UnclearedTextFrame | LLMTextFrame) -> None:
         self._begin()
-        self._skip_tts = frame.skip_tts
+        self._skip_tts, self._append_to_context = frame.skip_tts, frame.append_to_context
         if await self._admitted():
             stopped = self._guarding.said.stopped
             await self._say(self._guarding.said.feed(frame.text))
@@ -88,32 +121,40 @@ class OutputGuard(FrameProcessor):
 
     async def _admitted(self) -> bool:
         """Whether what the caller said may be answered. Where it may not, they are told, and nothing else."""
-        verdict = self._guarding.verdict
-        if verdict is None:
+        judging = self._guarding.verdict
+        if judging is None:
             return True
-        decision = await verdict
-        if self._guarding.verdict is verdict:
+        verdict = await asyncio.shield(judging)
+        decision = verdict.decision
+        if self._guarding.verdict is judging:
             self._guarding.verdict = None
             if decision is not None:
-                await self._say(self._guarding.said.refuse(decision))
+                self._admission.clean()
+                for report in self._guarding.reports([decision], "heard", verdict.failure):
+                    await self.push_frame(report)
+                await self._refused(decision)
                 await self.push_frame(GenerationStoppedFrame(), FrameDirection.UPSTREAM)
         return decision is None
 
     async def _end(self, frame: LLMFullResponseEndFrame) -> None:
         if self._answering:
-            self._answering = False
             await self._admitted()
             await self._say(self._guarding.said.finish())
+            self._answering = False
         await self.push_frame(frame)
-        for after in self._after:
-            await self.push_frame(after)
-        self._after.clear()
+        await self._follow()
+
+    async def _follow(self) -> None:
+        after, self._after = self._after, []
+        for frame in after:
+            await self.push_frame(frame)
 
     async def _say(self, text: str) -> None:
         await self._report()
         if text:
             cleared = LLMTextFrame(text)
             cleared.skip_tts = self._skip_tts
+            cleared.append_to_context = self._append_to_context
             clear(cleared)
             await self.push_frame(cleared)
 
@@ -123,15 +164,16 @@ class OutputGuard(FrameProcessor):
         if text.strip():
             await self.push_frame(with_text(frame, text))
         if not self._answering:
-            for after in self._after:
-                await self.push_frame(after)
-            self._after.clear()
+            await self._follow()
 
     async def _report(self) -> None:
         said = self._guarding.said
         decisions = said.take()
         for report in self._guarding.reports(decisions, "said", said.failure if decisions else None):
             await self.push_frame(report)
+        self._consequences(decisions)
+
+    def _consequences(self, decisions: Sequence[Decision]) -> None:
         self._after += [after for decision in decisions if (after := consequence(decision))]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pipecat.adapters.llm.schemas.direct_function import DirectFunctionWrapper
-from pipecat.frames.frames import FunctionCallResultProperties, TTSSpeakFrame
+from pipecat.frames.frames import FunctionCallFromLLM, FunctionCallResultProperties, TTSSpeakFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
@@ -19,11 +19,12 @@ from processors.guarding.admission import Admission
 from processors.guarding.guarding import Guarding
 from processors.guarding.output import consequence
 
+REMEMBERED = 64
+"""Calls whose arguments are kept until they are made."""
+
 Handler = Callable[[FunctionCallParams], Awaitable[None]]
 
-YES = frozenset(
-    "yes yeah yep yup sure certainly correct right ok okay absolutely definitely proceed please".split()
-)
+YES = frozenset("yes yeah yep yup sure certainly correct right ok okay absolutely definitely proceed please".split())
 NO = frozenset("no nope not don dont never wait stop cancel hold wrong later instead".split())
 
 
@@ -55,6 +56,7 @@ class ToolGate:
         self._admission = admission
         self._asked: tuple[str, int] | None = None
         self._confirmed: set[str] = set()
+        self._arguments: dict[str, Mapping[str, Any]] = {}
 
     def heard(self, context: LLMContext) -> None:
         """The caller may have answered whether a call may go through. Only what they say next counts."""
@@ -77,7 +79,10 @@ class ToolGate:
         service: Any = writer
         if not hasattr(service, "_run_function_call"):
             return
-        run = service._run_function_call
+        run_all, run = service.run_function_calls, service._run_function_call
+
+        async def run_function_calls(calls: Sequence[FunctionCallFromLLM]) -> None:
+            await run_all([self._shown(call) for call in calls])
 
         async def run_function_call(item: Any) -> None:
             # Handlers come and go with the tools in the context: whatever is there now is called through the gate.
@@ -87,34 +92,58 @@ class ToolGate:
                 service._functions[name] = replace(entry, handler=_Guarded(self, entry.handler))
             await run(item)
 
+        service.run_function_calls = run_function_calls
         service._run_function_call = run_function_call
 
-    async def call(self, handler: Handler | DirectFunctionWrapper, params: FunctionCallParams) -> None:
-        """Let a call through, or say why not."""
-        arguments = self._admission.restore(dict(params.arguments))
-        verdict = judge(
+    def _shown(self, call: FunctionCallFromLLM) -> FunctionCallFromLLM:
+        """A call as the context, clients, traces and logs may know it; how it was meant is kept for the tool."""
+        shown = self._judge(call.function_name, dict(call.arguments)).arguments
+        if shown == call.arguments:
+            return call
+        if len(self._arguments) >= REMEMBERED:
+            self._arguments.clear()
+        self._arguments[call.tool_call_id] = call.arguments
+        return replace(call, arguments=shown)
+
+    def _judge(self, tool: str, arguments: dict[str, Any]) -> Verdict:
+        return judge(
             self._guarding.policy,
-            params.function_name,
+            tool,
             arguments,
             confirmed=self._confirmed,
             required=self._guarding.said.required,
         )
+
+    async def call(self, handler: Handler | DirectFunctionWrapper, params: FunctionCallParams) -> None:
+        """Let a call through, or say why not."""
+        arguments = self._admission.restore(dict(self._arguments.pop(params.tool_call_id, params.arguments)))
+        verdict = self._judge(params.function_name, arguments)
         await self._report(verdict, params)
         if verdict.action is not None:
             await self._refuse(verdict, arguments, params)
             return
-        self._confirmed.discard(call_key(params.function_name, arguments))
+        if call_key(params.function_name, arguments) in self._confirmed:
+            # A yes is good for one call.
+            self._asked = None
+            self._confirmed.clear()
         through = replace(params, arguments=verdict.arguments, result_callback=self._checked(params))
-        if isinstance(handler, DirectFunctionWrapper):
-            await handler.invoke(args=through.arguments, params=through)
-        else:
-            await handler(through)
+        try:
+            if isinstance(handler, DirectFunctionWrapper):
+                await handler.invoke(args=through.arguments, params=through)
+            else:
+                await handler(through)
+        except Exception as error:
+            # Whatever a tool complains of goes to logs and clients.
+            said = str(error)
+            if self._admission.returned(said) == (said, False):
+                raise
+            raise RuntimeError(f"{type(error).__name__} in {params.function_name}") from None
 
     def _checked(self, params: FunctionCallParams) -> Any:
         give = params.result_callback
 
         async def checked(result: Any, *, properties: FunctionCallResultProperties | None = None) -> None:
-            read, withheld = self._admission.returned(result)
+            read, withheld = await self._admission.judged(result)
             await give({"error": "the result is withheld"} if withheld else read, properties=properties)
 
         return checked
