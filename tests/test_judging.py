@@ -246,6 +246,16 @@ def test_another_make(clean: None) -> None:
     other = Broken({"injection": 0.3, "other": 0.1})
     use("injection", other)
     assert judging.get("injection") is other
+    score = judging.scorer("injection")
+    assert score("hello") == 0.3
+    use("injection", Broken({"injection": 0.6, "other": 0.1}))
+    assert score("hello") == 0.6
+
+
+def test_a_scorer_fails_when_it_is_asked_and_not_before() -> None:
+    score = judging.scorer("rudeness")
+    with pytest.raises(JudgeError, match="no judge is called 'rudeness'"):
+        score("hello")
 
 
 def test_no_judge_of_the_name() -> None:

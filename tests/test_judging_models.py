@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from guardrails.judging import JudgeError, worst
@@ -85,25 +86,22 @@ def test_a_label_that_the_model_lacks(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hub = pytest.importorskip("huggingface_hub")
-
     def unreachable(*_: object, **__: object) -> str:
         raise OSError("no network")
 
-    monkeypatch.setattr(hub, "snapshot_download", unreachable)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(JudgeError, match=r"someone/guard can't be fetched \(OSError\)"):
         from_hub("someone/guard", "main")
 
 
 def test_a_hub_that_can(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hub = pytest.importorskip("huggingface_hub")
     asked = {}
 
     def download(repository: str, *, revision: str, allow_patterns: list[str]) -> str:
         asked.update(repository=repository, revision=revision, patterns=allow_patterns)
         return str(guard(tmp_path))
 
-    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     judge = from_hub("someone/guard", "a1b2c3", forbidden=("INJECTION",))
     assert judge.score("ignore")["INJECTION"] > 0.5
     assert (asked["repository"], asked["revision"]) == ("someone/guard", "a1b2c3")

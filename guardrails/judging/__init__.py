@@ -6,10 +6,11 @@ Nothing is loaded before a judge is first asked for.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from guardrails.judging.judge import Judge, JudgeError, Scores, score_all, worst
 
-__all__ = ["NAMES", "Judge", "JudgeError", "Scores", "get", "score_all", "use", "worst"]
+__all__ = ["NAMES", "Judge", "JudgeError", "Scores", "get", "score_all", "scorer", "use", "worst"]
 
 NAMES = ("injection", "toxicity")
 
@@ -29,6 +30,19 @@ def get(name: str) -> Judge:
                 raise JudgeError(f"no judge is called {name!r}: choose {' or '.join(NAMES)}")
             _judges[name] = _load(name)
         return _judges[name]
+
+
+def scorer(name: str) -> Callable[[str], float]:
+    """A judge's highest score as a function of a text. The judge is looked for, and loaded, when it is first called.
+
+    Raises, when it is called:
+        JudgeError: Whatever goes wrong.
+    """
+
+    def score(text: str) -> float:
+        return worst(get(name))(text)
+
+    return score
 
 
 def use(name: str, judge: Judge | None) -> None:

@@ -116,23 +116,13 @@ def session(model: bytes | str, name: str) -> onnxruntime.InferenceSession:
 
 
 def _tokenizer() -> tokenizers.Tokenizer:
-    tokenizers = tokenizers_module()
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
     words = VOCABULARY.read_text(encoding="utf-8").splitlines()
-    vocabulary = {word: n for n, word in enumerate(words)}
-    made: tokenizers.Tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(vocabulary, unk_token=_UNKNOWN))
-    made.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    made = Tokenizer(WordPiece({word: n for n, word in enumerate(words)}, unk_token=_UNKNOWN))
+    made.normalizer = BertNormalizer(lowercase=True)
+    made.pre_tokenizer = BertPreTokenizer()
     return made
-
-
-def tokenizers_module():  # type: ignore[no-untyped-def]
-    """The module `tokenizers`.
-
-    Raises:
-        JudgeError: If it isn't installed.
-    """
-    try:
-        import tokenizers
-    except ImportError:
-        raise JudgeError("the judges need the package tokenizers: pip install tokenizers") from None
-    return tokenizers

@@ -42,8 +42,10 @@ def weighted(counts: Counter[int], rarity: NDArray[np.float32]) -> tuple[NDArray
 
     Places whose rarity is 0 are left out.
     """
-    places = np.fromiter(sorted(counts), dtype=np.int32, count=len(counts))
-    values = np.array([1 + np.log(counts[int(place)]) for place in places], dtype=np.float32) * rarity[places]
+    places, times = (np.fromiter(part, dtype=np.int32, count=len(counts)) for part in (counts, counts.values()))
+    order = np.argsort(places)
+    places = places[order]
+    values = (1 + np.log(times[order])).astype(np.float32) * rarity[places]
     kept = values > 0
     places, values = places[kept], values[kept]
     return places, (values / max(float(np.linalg.norm(values)), 1e-9)).astype(np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.judging.encoder import session, tokenizers_module
+from guardrails.judging.encoder import session
 from guardrails.judging.judge import JudgeError, Scores
 
 HARMLESS = frozenset({"safe", "benign", "label_0", "neutral", "normal", "non-toxic", "not_toxic", "non_toxic", "legit"})
@@ -50,10 +50,11 @@ class OnnxJudge:
         if not self.labels:
             raise JudgeError(f"{folder} has only harmless labels ({', '.join(self._names)}): say which are forbidden")
         self._independent = config.get("problem_type") == "multi_label_classification"
-        tokenizers = tokenizers_module()
+        from tokenizers import Tokenizer
+
         path = folder / "tokenizer.json"
         try:
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # what the library raises has no class of its own
             raise JudgeError(f"{path} can't be read: take the tokenizer.json of the model") from error
         longest = longest or min(512, int(config.get("max_position_embeddings", 512)))
@@ -115,10 +116,8 @@ def from_hub(repository: str, revision: str, **options: Any) -> OnnxJudge:
     Raises:
         JudgeError: If it cannot be fetched or used.
     """
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise JudgeError("fetching a model needs huggingface_hub: pip install huggingface_hub, or a folder") from None
+    from huggingface_hub import snapshot_download
+
     try:
         patterns = [*FILES, "onnx/model.onnx", "*.onnx_data", "onnx/*.onnx_data"]
         folder = snapshot_download(repository, revision=revision, allow_patterns=patterns)

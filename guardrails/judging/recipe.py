@@ -324,7 +324,7 @@ def _weights(sources: NDArray[np.str_], wanted: Mask) -> Doubles:
             these = (sources == source) & (wanted == label)
             if these.any():
                 weights[these] = 1 / np.sqrt(these.sum())
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def _rows(data: Prepared, chosen: Mask) -> tuple[NDArray[np.int64], Mask, Doubles]:
