@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from guardrails.fold import fold
+from guardrails.judged import JudgedScanner, Score
+from guardrails.judging import get, worst
 from guardrails.personal import BOUND, personal_scanners
-from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule
+from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule, ToxicityRule
 from guardrails.regular import Automaton, Node, RegularScanner, UnlessAfterScanner, bound, claim, parse, term
 from guardrails.scanning import NEVER, Scanner
 
@@ -71,6 +73,12 @@ class Rules:
         self._personal = [
             (what, rank, rule.strict) for rank, rule in ranked if rule.kind == "personal" for what in rule.what
         ]
+        # What is heard is judged as a whole by whoever guards it, so that nothing else waits for the verdict.
+        self._judged = [
+            (rule.judge, rule.threshold, rank)
+            for rank, rule in ranked
+            if isinstance(rule, ToxicityRule) and rule.judge is not None and direction == "said"
+        ]
         self.required = [rule for rule in rules if isinstance(rule, DisclosureRule | ScriptRule)]
         self.opening = {rank for rank, rule in ranked if rule.kind == "disclosure" and rule.at_start}
         self.replacing = min((rank for rank, rule in ranked if rule.action == "replace_sentence"), default=NEVER)
@@ -89,11 +97,19 @@ class Rules:
         scanners += [UnlessAfterScanner(automaton, words) for words, automaton in self._exempted]
         return scanners + personal_scanners(self._personal)
 
+    def judges(self) -> list[JudgedScanner]:
+        """New scanners that ask classifiers, for one conversation. A classifier is loaded when it is first asked."""
+        return [JudgedScanner(_judge(name), threshold, rank) for name, threshold, rank in self._judged]
+
     def topics(self, text: str) -> set[int]:
         """The ranks of what must be said first where a text begins its topic."""
         scanner = RegularScanner(self._topics)
         spans = [span for at, char in enumerate(map(fold, text)) if char.bases for span in scanner.step(at, char)]
         return {span.rank for span in (*spans, *scanner.finish())}
+
+
+def _judge(name: str) -> Score:
+    return lambda text: worst(get(name))(text)
 
 
 _made: dict[tuple[int, Direction], tuple[Policy, Rules]] = {}

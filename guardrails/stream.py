@@ -63,6 +63,7 @@ class StreamGuard:
 
     Attributes:
         stopped: Whether the rest of this answer says nothing.
+        judges: Whether classifiers are asked, so that it should be fed in a thread.
         failure: What went wrong inside, as the name of an error; None if nothing did.
         required: What has to be said in the conversation, and what of it was heard.
     """
@@ -71,7 +72,10 @@ class StreamGuard:
         self._policy = policy
         self._direction: Direction = direction
         self._rules: Rules = compiled(policy, direction)
-        self._scanners = self._rules.scanners()
+        judges = self._rules.judges()
+        self._deciding = self._rules.scanners()
+        self._scanners = [*self._deciding, *judges]
+        self.judges = bool(judges)
         self._budget = budget
         self._next = 0
         self._memory = self._remembered = ""
@@ -269,7 +273,7 @@ class StreamGuard:
             before.append(DASH)
         for char in before:
             if char.kind is not Kind.IGNORED:
-                for scanner in self._scanners:
+                for scanner in self._deciding:
                     scanner.step(self._next, char)
             self._next += 1
         self._remembered = self._memory
