@@ -89,10 +89,12 @@ def _sets(folder: Path, judge: str) -> Iterator[tuple[Example, bool]]:
     for source, labels in (INJECTION if judge == "injection" else TOXICITY).items():
         path = folder / f"{source}.jsonl"
         try:
-            lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+            lines = path.read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise DataError(f"{path} can't be read ({error.strerror}): name the folder of the data sets") from error
         for number, line in enumerate(lines, 1):
+            if not line:
+                continue
             try:
                 row = json.loads(line)
                 text, label, licence = row["text"], row.get("label"), row["licence"]
