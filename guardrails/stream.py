@@ -209,6 +209,15 @@ class StreamGuard:
         self._remember()
         self._under_way = False
 
+    def anew(self) -> StreamGuard:
+        """A guard that remembers what this one did before the answer under way: for when this one is stuck in it."""
+        guard = StreamGuard(self._policy, direction=self._direction, budget=self._budget)
+        guard.required.restore(self.required.done)
+        guard._owed, guard._ever_inserted = set(self._owed), set(self._ever_inserted)
+        guard._exact, guard._recalled, guard._memory = self._exact, self._recalled, self._memory
+        guard._remember()
+        return guard
+
     def refuse(self, decision: Decision) -> str:
         """Say a decision's text in place of an answer, or of what is left of it. After that the answer says nothing.
 

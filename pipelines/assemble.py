@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, OUTPUT_GUARD, Architecture, DefinitionError, Port, Stage
+from pipelines.definition import AUDIO_OUT, Architecture, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ def assemble(
 
     Raises:
         DefinitionError, StackError: As `check`.
+        PersonaError: If the policy forbids something that the persona is to say.
+        PolicyError: If the persona's policy cannot be loaded.
     """
     check(architecture, stack)
     from pipecat.pipeline.pipeline import Pipeline
@@ -134,7 +136,10 @@ def assemble(
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
     )
-    parts = Parts(transport, pair, Guards(policy or policies.prepared(session.persona.policy), session.context))
+    policy = policy or policies.prepared(session.persona.policy)
+    if any(stage.clears for stage in architecture.stages):
+        policies.check_persona(session.persona, policy)
+    parts = Parts(transport, pair, Guards(policy, session.context))
     processors = [
         stack.services[stage.name].build(session) if stage.name in stack.services else PROCESSORS[stage.name](parts)
         for stage in architecture.stages
@@ -142,7 +147,7 @@ def assemble(
     named = list(zip(processors, architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     worker = PipelineWorker(
-        Pipeline(_guarded(architecture, named, parts.guards)),
+        Pipeline(_guarded(architecture, stack, named, parts.guards)),
         params=PipelineParams(
             audio_in_sample_rate=INPUT_RATE,
             audio_out_sample_rate=OUTPUT_RATE,
@@ -165,18 +170,23 @@ def assemble(
 
 
 def _guarded(
-    architecture: Architecture, named: Sequence[tuple[FrameProcessor, Stage]], guards: Guards
+    architecture: Architecture, stack: Stack, named: Sequence[tuple[FrameProcessor, Stage]], guards: Guards
 ) -> list[FrameProcessor]:
     """The processors, with nothing that could be said without passing the guard, if there is one."""
+    guard = next((stage for stage in architecture.stages if stage.clears), None)
+    if guard is None:
+        return [processor for processor, _ in named]
+    ours = guard.name not in stack.services
     processors: list[FrameProcessor] = []
-    guarded = any(stage.name == OUTPUT_GUARD.name for stage in architecture.stages)
     for processor, stage in named:
         processors.append(processor)
-        if guarded and stage.gives is Port.TEXT:
+        if stage.clears and not ours:
+            guards.trust(processor)
+        elif stage.gives is Port.TEXT and ours:
             guards.veil(processor)
-        elif guarded and stage.gives is Port.SPEECH:
+        elif stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
             guards.keep(processor)
-        elif guarded and stage.name == AUDIO_OUT.name:
+        elif stage.name == AUDIO_OUT.name:
             processors.append(guards.ears())
     return processors
 

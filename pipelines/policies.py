@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from guardrails import Policy
+    from pipelines.personas import Persona
+
+SAID = ("greeting", "apology", "goodbye")
+"""What a persona says that no language model writes."""
 
 
 @cache
@@ -26,3 +30,26 @@ def prepared(name: str) -> Policy:
     for direction in ("heard", "said", "tool_call"):
         compiled(policy, direction)
     return policy
+
+
+def check_persona(persona: Persona, policy: Policy) -> None:
+    """Refuse a persona that is to say what its policy forbids. What takes a classifier is judged when it is said.
+
+    Raises:
+        PersonaError: Naming the text and the rule.
+    """
+    from guardrails import StreamGuard
+    from pipelines.personas import PersonaError
+
+    for name in SAID:
+        guard = StreamGuard(policy)
+        if guard.judges:
+            return
+        guard.feed(getattr(persona, name))
+        guard.finish()
+        forbidden = [decision for decision in guard.take() if decision.action != "say_first"]
+        if forbidden:
+            raise PersonaError(
+                f"{persona.name}: {name} is forbidden by rule {forbidden[0].rule} of policy {policy.name}: "
+                f"change one of the two"
+            )

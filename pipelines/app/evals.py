@@ -38,6 +38,9 @@ from pipecat.services.stt_service import STTService
 from pipecat.services.tts_service import TTSService
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from processors.guarding.door import kept
+from processors.guarding.frames import is_cleared, to_be_said
+
 HELLO_WAIT_SECS = 5.0
 """How long a connection may take to say that it is an eval."""
 
@@ -67,6 +70,8 @@ class WordsForTheVoice(BaseObserver):
         if not isinstance(data.destination, TTSService):
             return
         frame = data.frame
+        if kept(data.destination) and to_be_said(frame) and not is_cleared(frame):
+            return  # it passes the guard at the door first
         if isinstance(frame, LLMFullResponseStartFrame):
             await self._rtvi.push_transport_message(BotLLMStartedMessage())
         elif isinstance(frame, LLMFullResponseEndFrame):

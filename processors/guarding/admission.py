@@ -14,16 +14,13 @@ from guardrails.check import Result
 from guardrails.judging import get, worst
 from guardrails.policy import InjectionRule, PersonalRule, ToxicityRule
 from guardrails.stream import GUARD, STOPS
-from processors.guarding.guarding import Verdict
+from processors.guarding.guarding import JUDGE_SECS, Verdict
 
 WITHHELD = "[withheld]"
 """Stands in the context for what the language model may not read."""
 
 REMEMBERED = 512
 """Texts whose verdict is kept: a context is looked at again with every turn."""
-
-JUDGE_SECS = 2.0
-"""How long classifiers may take for a text."""
 
 DEEPEST = 20
 

@@ -7,25 +7,17 @@ from weakref import WeakSet
 
 from loguru import logger
 from pipecat.frames.frames import (
-    EagerTranscriptionFrame,
     Frame,
-    InterimTranscriptionFrame,
     LLMTextFrame,
     SpeechOutputAudioRawFrame,
-    TextFrame,
-    TranscriptionFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.guarding.frames import GenerationStoppedFrame, UnclearedTextFrame, is_cleared
+from processors.guarding.frames import GenerationStoppedFrame, UnclearedTextFrame, clear, is_cleared, to_be_said
 from processors.guarding.guarding import Guarding
 from processors.guarding.output import consequence, with_text
-
-UNSPOKEN = (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame, TTSTextFrame)
-"""Text that a voice does not read out."""
 
 SPEECH = (TTSAudioRawFrame, SpeechOutputAudioRawFrame)
 
@@ -112,10 +104,10 @@ def keep(voice: FrameProcessor, guarding: Guarding) -> None:
         if isinstance(frame, SPEECH) and direction is FrameDirection.DOWNSTREAM:
             logger.error(f"{type(frame).__name__} was given to the voice, and no guard can read it: give it text")
             return
-        if not isinstance(frame, (TTSSpeakFrame, TextFrame)) or isinstance(frame, UNSPOKEN) or is_cleared(frame):
+        if not to_be_said(frame) or is_cleared(frame):
             await process(frame, direction)
             return
-        text = guarding.speak(frame.text)
+        text = await guarding.speak(frame.text)
         decisions = guarding.said.take()
         if text.strip():
             await process(with_text(frame, text), direction)
@@ -128,6 +120,23 @@ def keep(voice: FrameProcessor, guarding: Guarding) -> None:
 
     service.process_frame = process_frame
     _kept.add(voice)
+
+
+def trust(guard: FrameProcessor) -> None:
+    """Take what a guard of somebody else's lets through for cleared.
+
+    Args:
+        guard: Its processor; changed in place.
+    """
+    service: Any = guard
+    push = service.push_frame
+
+    async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if direction is FrameDirection.DOWNSTREAM and to_be_said(frame):
+            clear(frame)
+        await push(frame, direction)
+
+    service.push_frame = push_frame
 
 
 def kept(voice: FrameProcessor) -> bool:

@@ -1,13 +1,32 @@
 """Frames of the guards."""
 
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
-from pipecat.frames.frames import DataFrame, Frame, SystemFrame
+from pipecat.frames.frames import (
+    DataFrame,
+    EagerTranscriptionFrame,
+    Frame,
+    InterimTranscriptionFrame,
+    SystemFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TTSSpeakFrame,
+    TTSTextFrame,
+)
 
 from guardrails import Decision
 
+UNSPOKEN = (TranscriptionFrame, InterimTranscriptionFrame, EagerTranscriptionFrame, TTSTextFrame)
+"""Text that a voice does not read out, or has."""
+
 CLEARED = "cleared"
 """The key under which a frame's metadata hold those of its words that have passed the output guard."""
+
+
+def to_be_said(frame: Frame) -> TypeGuard[TTSSpeakFrame | TextFrame]:
+    """Whether a voice reads a frame out."""
+    return isinstance(frame, (TTSSpeakFrame, TextFrame)) and not isinstance(frame, UNSPOKEN)
 
 
 def clear(frame: Frame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loguru import logger
@@ -13,6 +13,9 @@ from guardrails import Decision, Policy, StreamGuard
 from guardrails.policy import Direction
 from guardrails.stream import GUARD
 from processors.guarding.frames import GuardFrame
+
+JUDGE_SECS = 2.0
+"""How long classifiers may take for a text."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Guarding:
     """
 
     def __init__(self, policy: Policy) -> None:
+        self._at_work: asyncio.Future[str] | None = None
         self.policy = policy
         self.said = StreamGuard(policy)
         self.verdict: asyncio.Future[Verdict] | None = None
@@ -53,31 +57,61 @@ class Guarding:
 
     def interrupted(self) -> None:
         """The caller has cut off what is being said."""
-        self.said.abort()
         self._interrupted = True
+        if self._at_work is None or self._at_work.done():
+            self.said.abort()
+        else:
+            guard = self.said
+            self._at_work.add_done_callback(lambda _: guard.abort())
 
-    def settle(self) -> None:
+    async def settle(self) -> None:
         """Go by what was heard of what was cut off.
 
         Only when something new is asked or said is it certain which words those were: their frames and the
         interruption's take different ways.
         """
         if self._interrupted:
+            await self._idle()
             self._interrupted = False
             self.said.recall(" ".join(self._heard))
             self._heard.clear()
 
-    def speak(self, text: str) -> str:
-        """Words by themselves.
+    async def feed(self, text: str) -> str:
+        """More of an answer: as `StreamGuard.feed`."""
+        return await self._do(lambda guard: guard.feed(text))
 
-        Args:
-            text: All of them.
+    async def finish(self) -> str:
+        """The end of an answer: as `StreamGuard.finish`."""
+        return await self._do(lambda guard: guard.finish())
 
-        Returns:
-            What may be said of them.
-        """
-        self.settle()
-        return self.said.aside(text)
+    async def refuse(self, decision: Decision) -> str:
+        """No answer, or no more of one: as `StreamGuard.refuse`."""
+        await self._idle()
+        return self.said.refuse(decision)
+
+    async def speak(self, text: str) -> str:
+        """Words by themselves: as `StreamGuard.aside`."""
+        await self.settle()
+        return await self._do(lambda guard: guard.aside(text))
+
+    async def _do(self, work: Callable[[StreamGuard], str]) -> str:
+        """Have the guard do something: in a thread if classifiers are asked, and for so long."""
+        if not self.said.judges:
+            return work(self.said)
+        await self._idle()
+        self._at_work = asyncio.ensure_future(asyncio.to_thread(work, self.said))
+        try:
+            async with asyncio.timeout(JUDGE_SECS):
+                return await asyncio.shield(self._at_work)
+        except TimeoutError:
+            self.said, self._at_work = self.said.anew(), None
+            said = self.said.refuse(Decision(GUARD, "stop", "", 0, 0))
+            self.said.failure = TimeoutError.__name__
+            return said
+
+    async def _idle(self) -> None:
+        if self._at_work is not None and not self._at_work.done():
+            await asyncio.wait([self._at_work], timeout=JUDGE_SECS)
 
     def reports(self, decisions: Sequence[Decision], direction: Direction, failure: str | None = None) -> list[Frame]:
         """What is to be made known of decisions. What failed is logged, too."""

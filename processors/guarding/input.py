@@ -82,7 +82,7 @@ class InputGuard(FrameProcessor):
             await self.push_frame(report)
 
     async def _asked(self, frame: LLMContextFrame) -> None:
-        self._guarding.settle()
+        await self._guarding.settle()
         self._gate.heard(frame.context)
         if frame.speculation:
             admitted = self._admission.clean(frame.context)

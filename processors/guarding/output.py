@@ -70,7 +70,7 @@ class OutputGuard(FrameProcessor):
         elif direction is FrameDirection.UPSTREAM:
             await self._upstream(frame)
         elif isinstance(frame, LLMFullResponseStartFrame):
-            self._begin()
+            await self._begin()
             await self.push_frame(frame)
         elif isinstance(frame, (UnclearedTextFrame, LLMTextFrame)):
             await self._text(frame)
@@ -98,24 +98,24 @@ class OutputGuard(FrameProcessor):
                 return
         await self.push_frame(frame, FrameDirection.UPSTREAM)
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
         if not self._answering:
             self._answering = True
-            self._guarding.settle()
+            await self._guarding.settle()
 
     async def _refused(self, decision: Decision) -> None:
         """Say why there is no answer, or no more of one. It has been reported as a decision on what was heard."""
-        self._begin()
-        text = self._guarding.said.refuse(decision)
+        await self._begin()
+        text = await self._guarding.refuse(decision)
         self._consequences(self._guarding.said.take())
         await self._say(text)
 
     async def _text(self, frame: UnclearedTextFrame | LLMTextFrame) -> None:
-        self._begin()
+        await self._begin()
         self._skip_tts, self._append_to_context = frame.skip_tts, frame.append_to_context
         if await self._admitted():
             stopped = self._guarding.said.stopped
-            await self._say(self._guarding.said.feed(frame.text))
+            await self._say(await self._guarding.feed(frame.text))
             if self._guarding.said.stopped and not stopped:
                 await self.push_frame(GenerationStoppedFrame(), FrameDirection.UPSTREAM)
 
@@ -139,7 +139,7 @@ class OutputGuard(FrameProcessor):
     async def _end(self, frame: LLMFullResponseEndFrame) -> None:
         if self._answering:
             await self._admitted()
-            await self._say(self._guarding.said.finish())
+            await self._say(await self._guarding.finish())
             self._answering = False
         await self.push_frame(frame)
         await self._follow()
@@ -159,7 +159,7 @@ class OutputGuard(FrameProcessor):
             await self.push_frame(cleared)
 
     async def _speak(self, frame: TTSSpeakFrame | AggregatedTextFrame) -> None:
-        text = self._guarding.speak(frame.text)
+        text = await self._guarding.speak(frame.text)
         await self._report()
         if text.strip():
             await self.push_frame(with_text(frame, text))

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pipecat.frames.frames import (
-    AggregatedTextFrame,
     Frame,
     InputAudioRawFrame,
-    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
-    TTSSpeakFrame,
     TTSTextFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
@@ -24,7 +22,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 
-from pipelines.definition import OUTPUT_GUARD
+from pipelines.definition import Port
 from pipelines.lab.trace.event import Way
 from pipelines.lab.trace.payload import TAKEN, UNNOTED, payload
 from pipelines.lab.trace.reader import TraceError
@@ -32,10 +30,7 @@ from pipelines.lab.trace.recorder import Heard, Played, Seen
 from pipelines.lab.trace.redact import Redactor, redact
 from pipelines.lab.trace.writer import Writer
 from pipelines.stacks import Session
-from processors.guarding.frames import is_cleared
-
-SPEAKS = (LLMTextFrame, AggregatedTextFrame, TTSSpeakFrame)
-"""What is said of, where there is an output guard, only behind it."""
+from processors.guarding.frames import is_cleared, to_be_said
 
 PIPELINE = "PIPELINE"
 """The stage of whatever comes from no stage of the architecture: the worker itself, Pipecat's own processors."""
@@ -115,8 +110,8 @@ class TraceObserver(BaseObserver):
         frame = data.frame
         up = data.direction is FrameDirection.UPSTREAM
         held = payload(frame)
-        before = stage in self._uncleared or (stage == OUTPUT_GUARD.name and way == "in")
-        if before and isinstance(frame, SPEAKS) and not is_cleared(frame):
+        before = stage in self._uncleared or (way == "in" and self._uncleared)
+        if before and to_be_said(frame) and not is_cleared(frame):
             # What the guard makes of it is written down behind the guard.
             held = {"characters": len(frame.text)}
         self._writer.put(Seen(data.timestamp / 1e9, stage, way, type(frame).__name__, frame.id, up, held))
@@ -130,9 +125,10 @@ class TraceObserver(BaseObserver):
             session = None
         if session is not None and session.architecture is not None:
             self._stages = session.stages
-            names = [stage.name for stage in session.architecture.stages]
-            if OUTPUT_GUARD.name in names:
-                self._uncleared = frozenset((PIPELINE, *names[: names.index(OUTPUT_GUARD.name)]))
+            stages = session.architecture.stages
+            if any(stage.clears for stage in stages):
+                unsaid = itertools.takewhile(lambda stage: stage.gives is not Port.SPEECH, stages)
+                self._uncleared = frozenset((PIPELINE, *(stage.name for stage in unsaid)))
             ports = {stage.name: stage.takes for stage in session.architecture.stages}
             for processor, stage in session.stages.items():
                 port = ports[stage]
