@@ -120,7 +120,7 @@ async def test_a_judges_error_is_a_classifiers_error() -> None:
 async def test_a_judge_that_is_too_slow() -> None:
     judge = Stuck()
     try:
-        with pytest.raises(ClassifierError, match="took over 0.01 s"):
+        with pytest.raises(ClassifierError, match=r"took over 0\.01 s"):
             await JudgeClassifier(judge, limit_secs=0.01).yes_no("hello", {"injection": ASKED})
     finally:
         judge.let.set()
