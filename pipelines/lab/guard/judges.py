@@ -132,7 +132,7 @@ def table(results: Sequence[Judged]) -> RenderableType:
             result.judge,
             "all to be found",
             str(result.report.found_of),
-            "found at 1 % false alarms",
+            "found",
             f"{result.report.recall:.1%}",
             "",
             _target(result.judge, "recall"),
