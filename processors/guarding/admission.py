@@ -44,6 +44,23 @@ class Admitted:
     failure: str | None = None
 
 
+@dataclass(frozen=True)
+class Returned:
+    """What may be read of what a tool returns.
+
+    Args:
+        value: That.
+        withheld: Whether nothing may be.
+        decisions: What rules did.
+        failure: What went wrong in the guard, as the name of an error.
+    """
+
+    value: Any
+    withheld: bool = False
+    decisions: tuple[Decision, ...] = ()
+    failure: str | None = None
+
+
 class Admission:
     """Holds texts to a policy's rules for what is heard, and keeps what callers should find in tools again.
 
@@ -119,40 +136,37 @@ class Admission:
             return value
         return mapped(value, lambda held: self.restore(held, depth + 1))
 
-    def returned(self, value: Any, depth: int = 0) -> tuple[Any, bool]:
-        """What may be read of what a tool returns.
-
-        Returns:
-            That, and whether all of it is withheld.
-        """
-        if depth > DEEPEST:
-            return WITHHELD, True
-        if isinstance(value, str):
-            admitted = self.read(value)
-            return admitted.text, admitted.decision is not None
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            admitted = self.read(str(value))
-            return (value if admitted.text == str(value) else admitted.text), admitted.decision is not None
+    def returned(self, value: Any) -> Returned:
+        """What may be read of what a tool returns, by the rules that can be decided at once."""
+        decisions: list[Decision] = []
         withheld = False
 
-        def read(held: Any) -> Any:
+        def read(held: Any, depth: int = 0) -> Any:
             nonlocal withheld
-            text, blocked = self.returned(held, depth + 1)
-            withheld = withheld or blocked
-            return text
+            if depth > DEEPEST:
+                withheld = True
+                return WITHHELD
+            number = isinstance(held, int | float) and not isinstance(held, bool)
+            if not number and not isinstance(held, str):
+                return mapped(held, lambda inner: read(inner, depth + 1))
+            admitted = self.read(str(held))
+            decisions.extend(admitted.decisions)
+            withheld = withheld or admitted.decision is not None
+            return held if admitted.text == str(held) else admitted.text
 
-        found = mapped(value, read)
-        return (WITHHELD, True) if withheld else (found, False)
+        found = read(value)
+        return Returned(WITHHELD if withheld else found, withheld, tuple(decisions))
 
-    async def judged(self, value: Any) -> tuple[Any, bool]:
+    async def judged(self, value: Any) -> Returned:
         """As `returned`, with what classifiers make of it."""
-        found, withheld = self.returned(value)
-        if self.judges and not withheld:
-            for text in texts(found):
+        returned = self.returned(value)
+        if self.judges and not returned.withheld:
+            for text in texts(returned.value):
                 verdict = await asyncio.shield(self.judge(Admitted(text, text)))
                 if verdict.decision is not None:
-                    return WITHHELD, True
-        return found, withheld
+                    decisions = (*returned.decisions, verdict.decision)
+                    return Returned(WITHHELD, True, decisions, verdict.failure)
+        return returned
 
     def clean(self, context: LLMContext | None = None) -> Admitted:
         """Take out of a context what may not be read.

@@ -11,13 +11,17 @@ from processors.speaking.clauses import ClauseAggregator
 
 
 class Sentences(LLMTextProcessor):
-    """Pieces of cleared text are cleared. Those of an answer in which any text was not, are not."""
+    """Pieces of cleared text are cleared. Those of an answer in which any text was not, are not, and what only passes
+    stays what it is."""
 
     def __init__(self) -> None:
         super().__init__(text_aggregator=ClauseAggregator())
         self._cleared = True
+        self._passing: Frame | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, AggregatedTextFrame):
+            self._passing = frame
         if isinstance(frame, LLMFullResponseStartFrame):
             self._cleared = True
         elif isinstance(frame, LLMTextFrame):
@@ -25,6 +29,6 @@ class Sentences(LLMTextProcessor):
         await super().process_frame(frame, direction)
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        if isinstance(frame, AggregatedTextFrame) and self._cleared:
+        if isinstance(frame, AggregatedTextFrame) and frame is not self._passing and self._cleared:
             clear(frame)
         await super().push_frame(frame, direction)

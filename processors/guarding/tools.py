@@ -15,7 +15,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from guardrails import Decision
 from guardrails.regular import words
 from guardrails.tools import Verdict, call_key, judge
-from processors.guarding.admission import Admission
+from processors.guarding.admission import Admission, Returned
 from processors.guarding.guarding import Guarding
 from processors.guarding.output import consequence
 
@@ -135,7 +135,7 @@ class ToolGate:
         except Exception as error:
             # Whatever a tool complains of goes to logs and clients.
             said = str(error)
-            if self._admission.returned(said) == (said, False):
+            if self._admission.returned(said) == Returned(said):
                 raise
             raise RuntimeError(f"{type(error).__name__} in {params.function_name}") from None
 
@@ -143,8 +143,12 @@ class ToolGate:
         give = params.result_callback
 
         async def checked(result: Any, *, properties: FunctionCallResultProperties | None = None) -> None:
-            read, withheld = await self._admission.judged(result)
-            await give({"error": "the result is withheld"} if withheld else read, properties=properties)
+            returned = await self._admission.judged(result)
+            for report in self._guarding.reports(returned.decisions, "heard", returned.failure):
+                await params.llm.push_frame(report)
+            await give(
+                {"error": "the result is withheld"} if returned.withheld else returned.value, properties=properties
+            )
 
         return checked
 
