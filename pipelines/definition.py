@@ -161,7 +161,7 @@ STAGES = (
 @dataclass(frozen=True)
 class Flow:
     """What one stage hands to a later one. `port` is what `giver` gives: text that reaches a stage which takes
-    cleared text, as `unguarded` permits, is still called text."""
+    cleared text, as `unguarded` permits, is still called text, and so is what that stage makes of it."""
 
     giver: Stage
     port: Port
@@ -292,12 +292,19 @@ class Architecture:
         flows: list[Flow] = []
         live: dict[Port, list[Stage]] = {}
         used_by: dict[Port, Stage] = {}
+        uncleared: set[Stage] = set()
         for stage in self.stages:
             if stage.takes is not None:
                 if stage.takes is Port.CLEARED_TEXT and Port.TEXT in live and self.unguarded is None:
                     raise self._uncleared(stage, live[Port.TEXT][-1])
                 ports = (Port.CLEARED_TEXT, Port.TEXT) if stage.takes is Port.CLEARED_TEXT else (stage.takes,)
-                reaching = [Flow(giver, port, stage) for port in ports for giver in live.get(port, ())]
+                reaching = [
+                    Flow(giver, Port.TEXT if giver in uncleared else port, stage)
+                    for port in ports
+                    for giver in live.get(port, ())
+                ]
+                if stage.takes is stage.gives is Port.CLEARED_TEXT and any(f.port is Port.TEXT for f in reaching):
+                    uncleared.add(stage)
                 if not reaching:
                     raise self._unfed(stage, stage.takes, used_by)
                 flows += reaching

@@ -127,7 +127,9 @@ def _makes_words_heard(stage: Stage) -> bool:
 
 
 def _unguarded(flow: Flow) -> bool:
-    return (flow.port is Port.TEXT and flow.taker.takes is Port.CLEARED_TEXT) or _makes_words_heard(flow.taker)
+    """Whether words go to a voice that no guard has read."""
+    speaks = flow.taker.takes is Port.CLEARED_TEXT and flow.taker.gives is not Port.CLEARED_TEXT
+    return (flow.port is Port.TEXT and speaks) or _makes_words_heard(flow.taker)
 
 
 def _takes_unguarded(architecture: Architecture, stage: Stage) -> bool:

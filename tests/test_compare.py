@@ -69,7 +69,7 @@ def test_nothing_in_profile_mode_claims_to_be_measured(comparison: Comparison) -
 
 def test_what_could_not_run_says_why_in_the_words_of_the_check(comparison: Comparison) -> None:
     advanced = row(comparison, "advanced_cascade · vendor_cascade")
-    assert advanced.reason.startswith("no processor exists yet for HEARING, INPUT_GUARD, OUTPUT_GUARD, DELIVERY")
+    assert advanced.reason.startswith("no processor exists yet for HEARING, DELIVERY")
     assert advanced.cells["latency_p50"].source == advanced.reason
     assert advanced.cells["inspect"].value == "transcript, context, text, cleared text"
     assert row(comparison, "half_cascade · seed_half_cascade").reason == "no definition of it exists yet"
@@ -145,6 +145,13 @@ def test_what_can_be_read_follows_from_the_ports() -> None:
     assert "cleared text of DELIVERY" in found.cells["inspect"].source
 
 
+def test_without_a_guard_what_the_script_forbids_is_heard(comparison: Comparison) -> None:
+    bare = BASIC_CASCADE.without(OUTPUT_GUARD, unguarded="for the test")
+    (found,) = compare([bare], [profile.load("vendor_cascade")]).rows
+    assert found.cells["guard_leak"].value == pytest.approx(100 / 6, abs=0.1)
+    assert {row.cells["guard_leak"].value for row in comparison.ran} == {0.0}
+
+
 def test_profiles_describe_what_there_is_or_will_be_and_name_what_is_sold() -> None:
     known = {architecture.name for architecture in architectures.ARCHITECTURES} | set(PLANNED)
     assert set(FUSED.values()) <= known
@@ -183,7 +190,7 @@ def test_the_table_tells_kinds_apart_in_every_cell(comparison: Comparison) -> No
     text = console.export_text()
     assert re.search(r"median +│ +600 ms p │ +1,991 ms p", text)
     assert re.search(r"call of 30 min, cached, \$/min +│ +\$0\.\d+ p │ +\$0\.\d+ p", text)
-    assert re.search(r"forbidden words that are heard +│ +\d+ % p │ +\d+ % p", text)
+    assert re.search(r"forbidden words that are heard +│ +0 % p │ +0 % p", text)
     for each in comparison.refused:
         assert f"{each.name} could not run: {each.reason[:40]}" in text
 

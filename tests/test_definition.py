@@ -44,7 +44,7 @@ MY_GUARD = Stage("MY_GUARD", "mine", Port.TEXT, Port.CLEARED_TEXT, service=True,
 HALF_CASCADE = Architecture(
     "half_cascade",
     "Hears sound, answers in words, in a voice of its own.",
-    (AUDIO_IN, VAD, AUDIO_LLM, SENTENCES, OUTPUT_GUARD, DELIVERY, TTS, AUDIO_OUT, ASSISTANT_TURN),
+    (AUDIO_IN, VAD, AUDIO_LLM, OUTPUT_GUARD, SENTENCES, DELIVERY, TTS, AUDIO_OUT, ASSISTANT_TURN),
 )
 SEQUENTIAL_FUSED = Architecture(
     "sequential_fused",
@@ -86,8 +86,8 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         ),
         (
             lambda: ADVANCED_CASCADE.without(OUTPUT_GUARD),
-            "advanced_cascade: DELIVERY takes cleared text, but what SENTENCES gives has passed no guard: "
-            'put OUTPUT_GUARD between SENTENCES and DELIVERY, or say why none is needed with unguarded="…"',
+            "advanced_cascade: SENTENCES takes cleared text, but what LLM gives has passed no guard: "
+            'put OUTPUT_GUARD between LLM and SENTENCES, or say why none is needed with unguarded="…"',
         ),
         (
             lambda: ADVANCED_CASCADE.insert_after(DELIVERY, dataclasses.replace(FILLER, takes=Port.AUDIO)),
@@ -115,7 +115,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         ),
         (
             lambda: ADVANCED_CASCADE.without(OUTPUT_GUARD, unguarded="a test").replace(
-                SENTENCES, dataclasses.replace(SENTENCES, gives=Port.CLEARED_TEXT, consumes=True)
+                SENTENCES, dataclasses.replace(SENTENCES, takes=Port.TEXT, consumes=True)
             ),
             "advanced_cascade: SENTENCES says that it clears text, but Antiphon's own guard is OUTPUT_GUARD: "
             "use that, or say service=True and fill it with your guard",
@@ -126,7 +126,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
             "leave out the reason or the guard",
         ),
         (
-            lambda: BASIC_CASCADE.without(SENTENCES, unguarded=""),
+            lambda: BASIC_CASCADE.without(OUTPUT_GUARD, unguarded=""),
             "basic_cascade: unguarded is empty: say it in words",
         ),
         (
@@ -166,8 +166,8 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         ),
         (
             lambda: BASIC_CASCADE.without(HEARING),
-            "basic_cascade: has no stage HEARING: it has AUDIO_IN, VAD, STT, USER_TURN, LLM, SENTENCES, TTS, "
-            "AUDIO_OUT, ASSISTANT_TURN",
+            "basic_cascade: has no stage HEARING: it has AUDIO_IN, VAD, STT, USER_TURN, INPUT_GUARD, LLM, "
+            "OUTPUT_GUARD, SENTENCES, TTS, AUDIO_OUT, ASSISTANT_TURN",
         ),
         (lambda: build(), "mine: has no stages: start it with AUDIO_IN and end it with AUDIO_OUT"),
         (lambda: Architecture("mine", "x", STT), "mine: stages is no sequence: write stages=(STT,)"),
@@ -211,7 +211,7 @@ def test_ports_given_as_plain_words_count_like_the_ports_themselves():
     assert worded == MY_GUARD
     assert worded.clears
     with pytest.raises(DefinitionError, match="is a guard, but"):
-        build(*BASIC_CASCADE.without(SENTENCES).stages[:5], worded, *BASIC_CASCADE.stages[6:], unguarded="a test")
+        build(*BASIC_CASCADE.stages[:6], worded, *BASIC_CASCADE.stages[7:], unguarded="a test")
 
 
 # What may be built
@@ -226,7 +226,7 @@ def test_what_flows_ends_in_the_voice(architecture):
 
 def test_everything_that_talks_before_the_guard_passes_it():
     fillers = ADVANCED_CASCADE.insert_after(USER_TURN, FILLER)
-    assert [f.giver for f in fillers.flows if f.taker == SENTENCES] == [FILLER, LLM]
+    assert [f.giver for f in fillers.flows if f.taker == OUTPUT_GUARD] == [FILLER, LLM]
 
 
 def test_listeners_and_linewithout_readers_in_the_call_are_allowed():
@@ -236,8 +236,13 @@ def test_listeners_and_linewithout_readers_in_the_call_are_allowed():
 
 
 def test_text_that_reaches_the_voice_unguarded_is_still_called_text():
+    bare = BASIC_CASCADE.without(OUTPUT_GUARD, unguarded="a test")
+    assert [(f.giver, f.port) for f in bare.flows if f.taker in (SENTENCES, TTS)] == [
+        (LLM, Port.TEXT),
+        (SENTENCES, Port.TEXT),
+    ]
     (flow,) = (flow for flow in BASIC_CASCADE.flows if flow.taker == TTS)
-    assert (flow.giver, flow.port) == (SENTENCES, Port.TEXT)
+    assert (flow.giver, flow.port) == (SENTENCES, Port.CLEARED_TEXT)
 
 
 # Services
@@ -285,16 +290,17 @@ def test_edits_leave_the_old_and_meet_again():
 
 
 def test_putting_in_a_guard_drops_the_reason_for_having_none():
-    guarded = BASIC_CASCADE.insert_after(SENTENCES, OUTPUT_GUARD)
+    bare = BASIC_CASCADE.without(OUTPUT_GUARD, unguarded="a test")
+    guarded = bare.insert_after(LLM, OUTPUT_GUARD)
+    assert guarded == BASIC_CASCADE
     assert guarded.unguarded is None
-    assert BASIC_CASCADE.replace(SENTENCES, MY_GUARD).unguarded is None
-    assert guarded.without(OUTPUT_GUARD, unguarded=BASIC_CASCADE.unguarded) == BASIC_CASCADE
+    assert bare.insert_after(LLM, MY_GUARD).unguarded is None
     with pytest.raises(DefinitionError, match="has passed no guard"):
         guarded.without(OUTPUT_GUARD)
 
 
 def test_a_reason_of_several_lines_becomes_one():
-    assert BASIC_CASCADE.without(unguarded="for\n  a test ").unguarded == "for a test"
+    assert BASIC_CASCADE.without(OUTPUT_GUARD, unguarded="for\n  a test ").unguarded == "for a test"
 
 
 def test_lists_and_generators_of_lineare_kept_as_a_tuple():
@@ -349,7 +355,7 @@ SMUGGLERS = (
     Stage("REWRITER", "other words", Port.CLEARED_TEXT, Port.TEXT, service=True),
     Stage("COPIER", "as text again", Port.TRANSCRIPT, Port.TEXT, service=True),
     dataclasses.replace(MY_GUARD, consumes=False),
-    dataclasses.replace(SENTENCES, gives=Port.CLEARED_TEXT, consumes=True),
+    dataclasses.replace(SENTENCES, takes=Port.TEXT, consumes=True),
     dataclasses.replace(TTS, takes=Port.TEXT),
     dataclasses.replace(LLM, gives=Port.CLEARED_TEXT),
     dataclasses.replace(LLM, gives=Port.SPEECH),

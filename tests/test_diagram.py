@@ -15,7 +15,7 @@ from pipelines import BASIC_CASCADE, EMBEDDED, Architecture, Capability, Definit
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app.show import show
 from pipelines.architectures import ARCHITECTURES
-from pipelines.definition import AUDIO_IN, AUDIO_OUT, SENTENCES, STAGES, STT, USER_TURN, VAD
+from pipelines.definition import AUDIO_IN, AUDIO_OUT, INPUT_GUARD, OUTPUT_GUARD, SENTENCES, STAGES, STT, USER_TURN, VAD
 
 FUSED = Stage("FUSED", "hears and speaks", Port.AUDIO, Port.SPEECH, service=True)
 SEQUENTIAL_FUSED = Architecture(
@@ -53,7 +53,7 @@ def shown(*args, width: int = 80, **kwargs) -> str:
 
 def test_the_basic_cascade_with_the_embedded_stack():
     architecture = BASIC_CASCADE.without(
-        unguarded="there is nothing to guard in this test, which says so at some length"
+        INPUT_GUARD, OUTPUT_GUARD, unguarded="there is nothing to guard in this test, which says so at some length"
     )
     assert lines(diagram.terminal(architecture, EMBEDDED)) == [
         "basic_cascade  Hears words, answers in words, reads them out.",
@@ -132,7 +132,8 @@ def test_it_fits(architecture, width, encoding):
 
 
 def test_an_encoding_without_line_drawing_gets_plain_marks():
-    drawn = lines(diagram.terminal(BASIC_CASCADE.without(unguarded="später"), EMBEDDED), encoding="ascii")
+    bare = BASIC_CASCADE.without(INPUT_GUARD, OUTPUT_GUARD, unguarded="später")
+    drawn = lines(diagram.terminal(bare, EMBEDDED), encoding="ascii")
     assert "  +o VAD             speech, pauses and their length" in drawn
     assert "  :  text, unguarded: sp?ter" in drawn
 
@@ -152,7 +153,8 @@ def test_the_list_has_a_line_each():
 
 
 def test_mermaid_of_the_basic_cascade():
-    assert diagram.mermaid(BASIC_CASCADE.without(unguarded='a "test"')).splitlines() == [
+    bare = BASIC_CASCADE.without(INPUT_GUARD, OUTPUT_GUARD, unguarded='a "test"')
+    assert diagram.mermaid(bare).splitlines() == [
         "flowchart TD",
         '    AUDIO_IN["AUDIO_IN<br>microphone or call, 16 kHz"]:::own',
         '    VAD["VAD<br>speech, pauses and their length"]:::own',
@@ -189,9 +191,10 @@ def test_mermaid_marks_guards_and_speech_made_unguarded():
 @given(st.text(min_size=1).filter(str.strip))
 def test_no_summary_breaks_a_drawing(text):
     stage = dataclasses.replace(SENTENCES, summary=text)
-    architecture = Architecture("mine", text, BASIC_CASCADE.replace(SENTENCES, stage).stages, unguarded=text)
+    bare = BASIC_CASCADE.without(OUTPUT_GUARD, unguarded="a test")
+    architecture = Architecture("mine", text, bare.replace(SENTENCES, stage).stages, unguarded=text)
     drawn = diagram.mermaid(architecture).splitlines()
-    assert len(drawn) == len(diagram.mermaid(BASIC_CASCADE).splitlines())
+    assert len(drawn) == len(diagram.mermaid(bare).splitlines())
     (line,) = (line for line in drawn if line.startswith("    SENTENCES["))
     label = line.removeprefix('    SENTENCES["SENTENCES<br>').removesuffix('"]:::own')
     assert not set(label) & set('"<>[]{}|\\`&')

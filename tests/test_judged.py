@@ -58,7 +58,8 @@ def said(text: str, size: int) -> str:
 
 @pytest.mark.parametrize("size", [1, 3, 7, 200])
 def test_the_clause_that_makes_a_sentence_what_is_forbidden_is_not_said(judge: Marked, size: int) -> None:
-    assert said("Well, I see. You are, I think, a hоrrid person. Bye.", size) == "Well, I see. You are, I think, Let us not."
+    text = "Well, I see. You are, I think, a hоrrid person. Bye."
+    assert said(text, size) == "Well, I see. You are, I think, Let us not."
 
 
 def test_a_sentence_is_judged_clause_by_clause_and_as_it_counts_when_folded(judge: Marked) -> None:

@@ -164,7 +164,7 @@ def test_a_redacted_trace_says_what_cannot_be_heard_again(tmp_path: Path) -> Non
 
 
 def test_a_stage_or_turn_that_is_none_is_refused_in_a_line(trace: Trace, tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="no stage BRAIN to replay from: choose AUDIO_IN, VAD, STT, USER_TURN, LLM"):
+    with pytest.raises(TraceError, match="no stage BRAIN to replay from: choose AUDIO_IN, VAD, STT, USER_TURN, INP"):
         replay(trace, tmp_path, start="BRAIN", stack=scripted(booking()))
     with pytest.raises(TraceError, match="no stage AUDIO_OUT to replay from"):
         replay(trace, tmp_path, start="AUDIO_OUT", stack=scripted(booking()))

@@ -79,7 +79,9 @@ def test_every_stage_has_its_input_and_output(conversation: Trace) -> None:
     assert first.payload is not None
     assert first.payload["messages"] == [{"role": "user", "content": QUESTION}]
     assert first.payload["speculation"] is True
-    spoken = "".join(event.text for event in conversation.of("LLM", "out") if event.kind == "LLMTextFrame")
+    written = [event for event in conversation.of("LLM", "out") if event.kind == "UnclearedTextFrame"]
+    assert all(set(event.payload or {}) == {"characters"} for event in written)
+    spoken = "".join(event.text for event in conversation.of("OUTPUT_GUARD", "out") if event.kind == "LLMTextFrame")
     assert spoken == f"{ANSWER} All right then. "
     clauses = [event.text for event in conversation.of("SENTENCES", "out") if event.kind == "AggregatedTextFrame"]
     assert clauses == [event.text for event in conversation.of("TTS", "in") if event.kind == "AggregatedTextFrame"]

@@ -23,6 +23,7 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection
 
+from guardrails import Policy
 from pipelines.assemble import assemble
 from pipelines.definition import Architecture
 from pipelines.lab.acoustics import first_audible
@@ -144,6 +145,7 @@ async def hold(
     profile: Profile,
     *,
     persona: Persona | None = None,
+    policy: Policy | None = None,
     services: Mapping[str, Service] | None = None,
     observers: Sequence[BaseObserver] = (),
 ) -> Recording:
@@ -154,6 +156,7 @@ async def hold(
         architecture: What to hold it through.
         profile: How long everything takes.
         persona: Who answers; `ferni` if none is given.
+        policy: What may be heard and said; the persona's if none is given.
         services: By the name of the stage: fill stages that the profile does not know, or take a scripted one's
             place. What the caller says reaches them as `CallerSpeechFrame`, with its cue.
         observers: Watch the conversation.
@@ -162,7 +165,9 @@ async def hold(
         DefinitionError: If the architecture cannot be assembled.
     """
     line = _Line(conversation)
-    async with _connected(line, conversation, architecture, profile, persona, services or {}, observers) as result:
+    async with _connected(
+        line, conversation, architecture, profile, persona, policy, services or {}, observers
+    ) as result:
         await line.talk()
     return result
 
@@ -293,6 +298,7 @@ async def _connected(
     architecture: Architecture,
     profile: Profile,
     persona: Persona | None,
+    policy: Policy | None,
     services: Mapping[str, Service],
     observers: Sequence[BaseObserver],
 ) -> AsyncIterator[Recording]:
@@ -304,6 +310,7 @@ async def _connected(
         stack.replace(**services),
         line.transport,
         persona=persona,
+        policy=policy,
         observers=[_Watch(line), *observers],
         clients=False,
         idle_secs=None,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from guardrails import Policy
 
 SECS_PER_WORD = 0.33
 """How long a caller takes for a word where a script does not say."""
@@ -164,6 +167,7 @@ class Conversation:
     Args:
         name: As in a report.
         steps: From `caller`, `agent` and `expect`.
+        policy: What may be heard and said in it, where there are guards; the persona's if none is given.
         forbidden: What must not be heard in it, though the agent's lines hold it.
 
     Raises:
@@ -173,12 +177,14 @@ class Conversation:
 
     name: str
     steps: tuple[Step, ...]
+    policy: Policy | None = None
     forbidden: tuple[str, ...] = ()
     exchanges: tuple[Exchange, ...] = field(init=False)
 
-    def __init__(self, name: str, *steps: Step, forbidden: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, *steps: Step, policy: Policy | None = None, forbidden: tuple[str, ...] = ()) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "forbidden", forbidden)
         object.__setattr__(self, "exchanges", tuple(self._exchanges()))
 

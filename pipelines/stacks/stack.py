@@ -26,8 +26,10 @@ ASSEMBLY = (
     "pipecat.pipeline.worker",
     "pipecat.processors.aggregators.llm_response_universal",
     "pipecat.processors.aggregators.llm_text_processor",
+    "pipelines.policies",
+    "processors.guarding.guards",
+    "processors.guarding.sentences",
     "processors.speaking.apology",
-    "processors.speaking.clauses",
     "processors.turns.strategy",
     "processors.turns.vad",
 )
@@ -141,9 +143,12 @@ def _prepare_assembly(progress: Progress) -> None:
     with IMPORTING:
         for name in ASSEMBLY:
             import_module(name)
+        from pipelines.personas import Persona
+        from pipelines.policies import prepared
         from processors.turns.vad import silero
 
         silero()
+        prepared(Persona.model_fields["policy"].default)
 
 
 def _load_turn_model(progress: Progress) -> None:

@@ -332,7 +332,9 @@ def _held(
     check(architecture, profile_stack(profile, conversation)[0])
     ledger = CostLedger(prices)
     observer = CostObserver(ledger)
-    recording = virtual.run(hold(conversation, architecture, profile, persona=persona, observers=[observer]))
+    recording = virtual.run(
+        hold(conversation, architecture, profile, persona=persona, policy=conversation.policy, observers=[observer])
+    )
     recording.check()
     run = of_recording(recording, ledger, profile, persona)
     services: dict[Role, str] = dict(profile.sold.services) if profile.sold else {}

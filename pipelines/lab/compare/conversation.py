@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from guardrails.policy import PersonalRule, Policy
 from pipelines.lab.script import Conversation, agent, caller, expect
+
+DISCREET = Policy(
+    name="Discreet",
+    summary="Gives nobody's telephone number away.",
+    fallback="I'm sorry, I can't help with that.",
+    rules=(
+        PersonalRule(
+            id="numbers", direction=("said",), action="redact", what=("phone",), text="a number that I can't give out"
+        ),
+    ),
+)
 
 PARCEL = Conversation(
     "a parcel that has not come",
@@ -39,6 +51,7 @@ PARCEL = Conversation(
     agent("His private number is 07700 900418."),
     caller("Thank you, goodbye."),
     agent("Goodbye."),
+    policy=DISCREET,
     forbidden=("07700 900418",),
 )
 """Six exchanges in less than a minute. The number belongs to nobody: Ofcom keeps it for fiction."""

@@ -120,6 +120,7 @@ async def _hold(
         _with_tools(stack, conversation),
         line.transport,
         persona=personas.load(PERSONA),
+        policy=conversation.policy,
         context=LLMContext(tools=tools) if tools else None,
         observers=[line.watch, line.latency, CostObserver(ledger)],
         clients=False,

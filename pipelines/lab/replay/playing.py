@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,9 @@ from processors.transports.memory import MemoryTransport
 CHUNK_SECS = 0.02
 SETTLING = 64
 """Turns of the event loop in which a frame has gone through every queue on its way."""
+
+SAME_SECS = 1e-4
+"""What happens in so short a time happens at once."""
 
 FROM_OUTSIDE = {"TTSSpeakFrame", "LLMRunFrame", "CallerSpeechFrame"}
 """What an application or a script may put into a pipeline."""
@@ -75,6 +78,7 @@ class Player:
         self._trace = trace
         self._start = architecture.stages[names.index(start)]
         self._guard = OUTPUT_GUARD.name if OUTPUT_GUARD.name in names else None
+        self._cleared = names[names.index(OUTPUT_GUARD.name) :] if self._guard else []
         self._written: dict[int, str] = {}
         self._before = names[names.index(start) - 1]
         self._frames: dict[int, Frame] = {}
@@ -83,9 +87,27 @@ class Player:
         self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
         self._tools = {str(known["name"]) for known in self._results}
 
+    def _ended_by_guard(self, events: Sequence[Event]) -> Iterator[Event]:
+        """The events, with the end of an answer behind the last words that the guard let out of it."""
+        ending: Event | None = None
+        reorders = self._guard in self._fixed and self._guard != self._before
+        for event in events:
+            another = event.way == "out" and event.kind in ("LLMFullResponseStartFrame", "LLMFullResponseEndFrame")
+            if ending is not None and (another or event.at - ending.at > SAME_SECS):
+                yield ending
+                ending = None
+            if event.way == "out" and event.kind == "LLMFullResponseEndFrame" and reorders:
+                ending = event
+                continue
+            yield event
+            if ending is not None and event.stage == self._guard and event.kind == "LLMTextFrame":
+                yield ending
+                ending = None
+        if ending is not None:
+            yield ending
+
     def _dealt(self, events: Sequence[Event]) -> dict[int, str]:
-        """What a language model wrote, by the frame: known as far as the guard let it through, which is all of it unless
-        a rule acted."""
+        """What a language model wrote, by the frame: known as far as the guard let it through."""
         written: dict[int, str] = {}
         pieces: list[Event] = []
         cleared: list[str] = []
@@ -181,7 +203,7 @@ class Player:
                 await until(fed / rate)
                 await transport.hear(to_pcm(np.asarray(piece, np.float32)))
 
-        for event in events:
+        for event in self._ended_by_guard(events):
             if not begin <= event.at <= end:
                 continue
             await feed(min(event.heard, round(event.at * rate)))
@@ -214,7 +236,7 @@ class Player:
         frame = rebuilt(event)
         if frame is None:
             return
-        if isinstance(frame, UnclearedTextFrame):
+        if isinstance(frame, UnclearedTextFrame) and self._start.name == self._guard:
             frame.text = self._written.get(event.frame, "")
         if isinstance(frame, LLMContextFrame) and not frame.speculation:
             live = self._sessions[-1].context
@@ -223,7 +245,7 @@ class Player:
         if event.stage == PIPELINE or (event.stage == self._guard and self._guard not in self._fixed):
             await queue(frame)
         else:
-            if event.stage == self._guard:
+            if event.stage in self._cleared:
                 clear(frame)
             if event.stage != self._before:
                 self._frames[event.frame] = frame

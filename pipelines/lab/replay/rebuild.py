@@ -70,7 +70,8 @@ BUILDERS: dict[str, Callable[[Payload], Frame]] = {
     "LLMRunFrame": lambda p: LLMRunFrame(),
     "LLMFullResponseStartFrame": lambda p: LLMFullResponseStartFrame(),
     "LLMTextFrame": lambda p: LLMTextFrame(p["text"]),
-    "UnclearedTextFrame": lambda p: UnclearedTextFrame(""),
+    # How much it was is known, and not what.
+    "UnclearedTextFrame": lambda p: UnclearedTextFrame(" " * p["characters"]),
     "LLMFullResponseEndFrame": lambda p: LLMFullResponseEndFrame(),
     "AggregatedTextFrame": lambda p: AggregatedTextFrame(p["text"], p["type"], raw_text=p.get("raw_text")),
     "TTSSpeakFrame": lambda p: TTSSpeakFrame(p["text"]),
