@@ -295,7 +295,7 @@ def card(trained: dict[str, Trained]) -> str:
         "kind, was. What a judge does with yours is nearer the second.",
     ]
     for judge, result in trained.items():
-        lines += ["", f"## {judge}", "", f"Recall {result.report.recall:.1%} at 1 % false alarms (texts held out).", ""]
+        lines += ["", f"## {judge}", "", f"Recall {result.report.recall:.1%} at the score 0.5 (texts held out).", ""]
         lines += ["| data set | texts | figure | texts held out | set held out |", "|---|---|---|---|---|"]
         by: dict[tuple[str, bool, int], dict[str, float]] = {}
         for share in result.report.shares:

@@ -39,7 +39,7 @@ class Report(_Frozen):
     """All figures of a head.
 
     Args:
-        recall: Of all texts that have to be found but our own, texts held out, at 1 % false alarms.
+        recall: Of all texts that have to be found but our own and those measured only, texts held out.
         found_of: How many these are.
         shares: By data set.
     """
