@@ -688,7 +688,7 @@ def train_judges(
     with reported(), out.status("") as status:
         trained = judges.train(data / "text", to, status.update)
     for name, result in trained.items():
-        out.print(f"{name}: {result.report.recall:.1%} found at 1 % false alarms")
+        out.print(f"{name}: {result.report.recall:.1%} found, texts held out")
     out.print(f"{to / 'CARD.md'} has every figure")
 
 
