@@ -18,7 +18,7 @@ from fastapi import FastAPI, WebSocket
 from pipecat.evals.scenario import EvalScenarioFile
 from pipecat.evals.serializer import EvalConnectionFlags, eval_connect_message
 from pipecat.evals.session import EvalSession, EvalSessionParams
-from pipecat.frames.frames import AggregatedTextFrame, Frame
+from pipecat.frames.frames import Frame, LLMTextFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.runner.types import WebSocketRunnerArguments
 from serving import serving, until_idle
@@ -32,7 +32,7 @@ from pipelines.app.bot import bot
 from pipelines.app.server import Talk, bind
 from pipelines.app.web_gate import LARGEST_BODY
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import OUTPUT_GUARD, SENTENCES, Architecture
+from pipelines.definition import OUTPUT_GUARD
 from pipelines.stacks import Service
 from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.stack import Progress
@@ -161,7 +161,7 @@ class Censor(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, AggregatedTextFrame):
+        if isinstance(frame, LLMTextFrame):
             frame.text = frame.text.replace("hunter2", "nothing")
         await self.push_frame(frame, direction)
 
@@ -195,10 +195,7 @@ def text(messages: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("skip_tts", [True, False])
 async def test_the_harness_is_told_what_passed_the_guard(skip_tts: bool) -> None:
-    guard = replace(OUTPUT_GUARD, service=True)
-    stages = list(BASIC_CASCADE.stages)
-    stages.insert(stages.index(SENTENCES) + 1, guard)
-    guarded = Architecture("guarded", "Keeps one secret.", tuple(stages))
+    guarded = BASIC_CASCADE.replace(OUTPUT_GUARD, replace(OUTPUT_GUARD, service=True))
     stack = standin.stack(answers=("The password is hunter2.",))
     stack = stack.replace(OUTPUT_GUARD=Service("censor", lambda session: Censor()))
     async with ready(Talk(guarded, stack)) as url, harness(url, skip_tts=skip_tts) as connection:
