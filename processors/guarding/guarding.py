@@ -78,11 +78,11 @@ class Guarding:
 
     async def feed(self, text: str) -> str:
         """More of an answer: as `StreamGuard.feed`."""
-        return await self._do(lambda guard: guard.feed(text))
+        return "" if self.said.stopped else await self._do(lambda guard: guard.feed(text))
 
     async def finish(self) -> str:
         """The end of an answer: as `StreamGuard.finish`."""
-        return await self._do(lambda guard: guard.finish())
+        return self.said.finish() if self.said.stopped else await self._do(lambda guard: guard.finish())
 
     async def refuse(self, decision: Decision) -> str:
         """No answer, or no more of one: as `StreamGuard.refuse`."""
