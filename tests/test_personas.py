@@ -45,7 +45,8 @@ def test_an_edited_file_is_read_again(tmp_path):
     [
         (
             GOOD + "voice: deep\n",
-            "line 3: voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, voices",
+            "line 3: voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, "
+            "policy, voices",
         ),
         ("name: Otto\n", "line 1: instructions is missing: add it"),
         ("name: Otto\ninstructions: ' \n  '\n", "line 2: instructions is empty: fill it in"),
@@ -137,3 +138,13 @@ def test_the_embedded_model_is_given_the_personas_examples(monkeypatch):
     assert [message["content"] for message in asked["messages"][1:]] == [
         text for example in ferni.examples for text in (example.caller, example.answer)
     ]
+
+
+def test_a_policy_of_ones_own_lies_beside_the_persona(tmp_path):
+    path = tmp_path / "otto.yaml"
+    path.write_text(GOOD + "policy: mine.yaml\n", encoding="utf-8")
+    assert personas.load(str(path)).policy == str(tmp_path / "mine.yaml")
+    path.write_text(GOOD + "policy: finance\n", encoding="utf-8")
+    assert personas.load(str(path)).policy == "finance"
+    path.write_text(GOOD + f"policy: {tmp_path / 'other' / 'mine.yml'}\n", encoding="utf-8")
+    assert personas.load(str(path)).policy == str(tmp_path / "other" / "mine.yml")

@@ -127,7 +127,7 @@ def talk(
     otlp: Otlp = None,
 ) -> None:
     """Open a page in which to talk with the agent."""
-    from pipelines import architectures, personas
+    from pipelines import architectures
     from pipelines.app.server import leave, run
 
     with reported(), _Loading() as loading:
@@ -136,7 +136,7 @@ def talk(
             _stack(stack, llm, stt, tts),
             host=host,
             port=port,
-            persona=personas.load(persona),
+            persona=_speaker(persona),
             observers=_watching(record, personal),
             progress=loading.update,
             budget=_budget(budget),
@@ -165,7 +165,7 @@ def reply(
     json: Json = False,
 ) -> None:
     """Answer recordings, and say how long each part took."""
-    from pipelines import architectures, personas
+    from pipelines import architectures
     from pipelines.app import recording
     from pipelines.assemble import check
 
@@ -174,7 +174,7 @@ def reply(
         if save is not None and not save.parent.is_dir():
             raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
         chosen = architectures.get(architecture)
-        speaker = personas.load(persona)
+        speaker = _speaker(persona)
         services = _stack(stack, llm, stt, tts)
         check(chosen, services)
         observers = _watching(record, personal)
@@ -286,13 +286,13 @@ def daily(
     otlp: Otlp = None,
 ) -> None:
     """Join a Daily room, and leave when the last participant does."""
-    from pipelines import architectures, personas
+    from pipelines import architectures
     from pipelines.app.daily import join
 
     with reported():
         chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
         observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
-        run(join(room_url, token, chosen, services, personas.load(persona), observers(), limit, tracing))
+        run(join(room_url, token, chosen, services, _speaker(persona), observers(), limit, tracing))
 
 
 @app.command()
@@ -659,7 +659,9 @@ def lab(
 @bench.command("guard")
 def bench_guard(
     data: DataFolder = Path("../shared/data"),
-    only: Annotated[list[str] | None, typer.Option(help="leaks, cost, audio, personal; repeat it for several.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="leaks, cost, audio, personal, judges; repeat it for several.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few splits and repeats, to see that it works.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,
@@ -737,6 +739,16 @@ class _Loading:
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end on an event loop."""
     return asyncio.run(coroutine)
+
+
+def _speaker(name: str) -> Any:
+    """A persona whose policy is there: a call has no time for that."""
+    from pipelines import personas, policies
+
+    persona = personas.load(name)
+    if persona.policy != personas.Persona.model_fields["policy"].default:  # that one is made ready with the models
+        policies.prepared(persona.policy)
+    return persona
 
 
 @contextmanager

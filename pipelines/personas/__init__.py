@@ -41,7 +41,8 @@ class Persona(Record):
         greeting: Said when a caller arrives; empty to wait for the caller.
         apology: Said when something fails in mid-call; empty to say nothing.
         goodbye: Said before a call that has cost as much as it may is ended; empty to end it without a word.
-        policy: What it may hear, say and do: the name of a policy that ships, or a YAML file.
+        policy: What it may hear, say and do: the name of a policy that ships, or a YAML file, sought from the folder
+            of the persona's own.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
     """
 
@@ -71,7 +72,10 @@ def load(name: str) -> Persona:
         if name not in names():
             raise PersonaError(f"no persona {name!r}: choose {', '.join(names())} or give a YAML file")
         path = FOLDER / f"{name}.yaml"
-    return read(path, Persona, PersonaError, _wrong, f"choose {', '.join(names())} or another file")
+    persona = read(path, Persona, PersonaError, _wrong, f"choose {', '.join(names())} or another file")
+    if Path(persona.policy).suffix not in (".yaml", ".yml"):
+        return persona
+    return persona.model_copy(update={"policy": str(path.parent / persona.policy)})
 
 
 def _wrong(error: ErrorDetails) -> str:
