@@ -15,8 +15,9 @@ LONGEST_WORD = 24
 
 NEGATIONS = frozenset(
     "no not never none nothing neither nor cannot cant wont dont doesnt isnt arent wasnt werent couldnt wouldnt "
-    "shouldnt didnt without unable impossible nobody hardly".split()
+    "shouldnt didnt without unable impossible nobody hardly t".split()
 )
+"""Where an apostrophe parts a word, as in "don't", the "t" is what is left of it."""
 
 
 def words(term: str) -> list[str]:
