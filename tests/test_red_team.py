@@ -356,7 +356,7 @@ def hold(folder: Path, architecture: Architecture) -> Record:
         "context": [json.dumps(messages, ensure_ascii=False)],
         # What is being said is told again with every word.
         "clients": [*noted.messages, " ".join(noted.said)],
-        "log": ["".join(log)],
+        "log": log,
         "spans": [json.dumps(dict(span.attributes or {}), default=str) for span in exporter.get_finished_spans()],
         "trace": [file.read_text(encoding="utf-8", errors="replace") for file in sorted(trace.folder.iterdir())],
     }
