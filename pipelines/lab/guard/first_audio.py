@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pipecat.frames.frames import AggregatedTextFrame, LLMFullResponseStartFrame, LLMTextFrame, TextFrame
+from pipecat.frames.frames import AggregatedTextFrame, LLMFullResponseStartFrame, LLMTextFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.llm_service import LLMService
+from pipecat.processors.frame_processor import FrameDirection
 from rich.table import Table
 
 from pipelines.app import recording
@@ -22,6 +21,9 @@ from pipelines.definition import INPUT_GUARD, OUTPUT_GUARD
 from pipelines.lab.bench_latency import TURNS_PER_CALL, Contestant, utterances
 from pipelines.lab.caller import calling
 from pipelines.stacks.embedded import EMBEDDED
+from processors.guarding.frames import UnclearedTextFrame
+from processors.guarding.output import OutputGuard
+from processors.guarding.frames import UnclearedTextFrame
 
 TURNS, QUICK_TURNS = 48, 6
 
@@ -29,8 +31,8 @@ TURNS, QUICK_TURNS = 48, 6
 class GuardDelay(BaseObserver):
     """Measures, in every answer, how long the guard kept what the first clause is made of.
 
-    The guard is whatever the language model's words go to. A clause can leave when the last of the words that it needs
-    has been let out; what the guard adds is the time since these words came from the language model.
+    A clause can leave when the last of the words that it needs has been let out; what the guard adds is the time since
+    these words came to it from the language model.
 
     Args:
         clock: Seconds; the event loop's if none is given.
@@ -43,29 +45,30 @@ class GuardDelay(BaseObserver):
         super().__init__(observe_every_push=True)
         self.added_ms: list[float] = []
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
-        self._guard: FrameProcessor | None = None
+        self._waiting = False
         self._came: list[tuple[int, float]] = []
         self._let_out: tuple[int, float] | None = None
 
     async def on_push_frame(self, data: FramePushed) -> None:
         if data.direction is not FrameDirection.DOWNSTREAM:
             return
-        if isinstance(data.source, LLMService) and isinstance(data.frame, LLMFullResponseStartFrame):
-            self._guard, self._came, self._let_out = data.destination, [], None
-        elif self._guard is None:
+        comes = isinstance(data.destination, OutputGuard)
+        if comes and isinstance(data.frame, LLMFullResponseStartFrame):
+            self._waiting, self._came, self._let_out = True, [], None
+        elif not self._waiting:
             return
-        elif data.destination is self._guard and isinstance(data.frame, LLMTextFrame):
+        elif comes and isinstance(data.frame, UnclearedTextFrame):
             characters = self._came[-1][0] if self._came else 0
             self._came.append((characters + len(data.frame.text), self._clock()))
         elif isinstance(data.frame, AggregatedTextFrame):
             self._clause_begins()
-        elif data.source is self._guard and isinstance(data.frame, TextFrame):
+        elif isinstance(data.source, OutputGuard) and isinstance(data.frame, LLMTextFrame):
             characters = self._let_out[0] if self._let_out else 0
             self._let_out = (characters + len(data.frame.text), self._clock())
 
     def _clause_begins(self) -> None:
         """The first clause has left: only what came before it counts."""
-        self._guard = None
+        self._waiting = False
         if self._let_out is None:
             return
         characters, let_out = self._let_out
