@@ -13,12 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from pipelines.lab.bench_latency import BenchError, machine
-from pipelines.lab.guard import cost, first_audio, leaks, personal_data
+from pipelines.lab.guard import cost, first_audio, judges, leaks, personal_data
 
-PARTS = ("leaks", "cost", "audio", "personal")
+PARTS = ("leaks", "cost", "audio", "personal", "judges")
 """What is measured, in this order."""
 
-QUICK_WAYS = 2
+QUICK_WAYS, QUICK_SENTENCES = 2, 20
 
 OnStep = Callable[[str, int, int], None]
 """Told what is being measured, and how much of it is done, of how much."""
@@ -33,6 +33,7 @@ class Results:
         costs: By policy.
         audio: With guards and without.
         personal: By type, written and said.
+        judges: By judge.
     """
 
     machine: str
@@ -41,6 +42,7 @@ class Results:
     costs: list[cost.Cost] = field(default_factory=list)
     audio: first_audio.FirstAudio | None = None
     personal: list[personal_data.Found] = field(default_factory=list)
+    judges: list[judges.Judged] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Everything."""
@@ -56,6 +58,8 @@ class Results:
                 {**asdict(row), "recall": round(row.recall, 4), "precision": round(row.precision, 4)}
                 for row in self.personal
             ]
+        if self.judges:
+            found["judges"] = [one.as_json() for one in self.judges]
         return found
 
     def tables(self) -> RenderableType:
@@ -69,6 +73,8 @@ class Results:
             shown.append(first_audio.table(self.audio))
         if self.personal:
             shown.append(_personal_table(self.personal))
+        if self.judges:
+            shown.append(judges.table(self.judges))
         return Group(*shown, f"{self.machine}, {self.date}")
 
 
@@ -82,7 +88,7 @@ def run(parts: Sequence[str], data: Path, on_step: OnStep, *, quick: bool = Fals
         quick: Take few splits and repeats: to see that it works, not for figures.
 
     Raises:
-        BenchError: If a part is unknown, or what it needs is not in the folder.
+        BenchError: If a part is unknown, what it needs is not in the folder, or a judge cannot be loaded.
     """
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
@@ -102,6 +108,8 @@ def run(parts: Sequence[str], data: Path, on_step: OnStep, *, quick: bool = Fals
         on_step("personal data", 0, 1)
         results.personal = _personal(data / "text", QUICK_WAYS if quick else personal_data.SPOKEN)
         on_step("personal data", 1, 1)
+    if "judges" in chosen:
+        results.judges = judges.measure(on_step, QUICK_SENTENCES if quick else judges.SENTENCES)
     return results
 
 

@@ -23,7 +23,6 @@ from pipelines.lab.caller import calling
 from pipelines.stacks.embedded import EMBEDDED
 from processors.guarding.frames import UnclearedTextFrame
 from processors.guarding.output import OutputGuard
-from processors.guarding.frames import UnclearedTextFrame
 
 TURNS, QUICK_TURNS = 48, 6
 
