@@ -573,10 +573,8 @@ def _fault(content: dict[str, Any], fault: ErrorDetails) -> tuple[Location, str]
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, _FaultError):
         location = (*location, int(cause.key) if cause.key.isdigit() else cause.key)
-    within = location[2:] if len(location) > 2 else location
+    within = location[2:] if len(location) > 1 and location[0] == "rules" else location
     key = ".".join(map(str, within))
-    if location[-1:] and isinstance(location[-1], int) and cause is not None and not within:
-        return location, str(cause)
     return location, _message(kind, key, fault, str(cause) if cause is not None else "")
 
 
@@ -588,7 +586,11 @@ def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> s
         "union_tag_not_found": lambda: f"kind is missing: choose {_either(KINDS)}",
         "union_tag_invalid": lambda: f"kind {fault['ctx']['tag']!r} is none: choose {_either(KINDS)}",
         "string_too_short": lambda: f"{key} is empty: fill it in",
-        "too_short": lambda: f"{key} has too few: write at least {fault['ctx']['min_length']}",
+        "too_short": lambda: (
+            f"{key} is empty: fill it in"
+            if isinstance(fault["input"], str)
+            else f"{key} has too few: write at least {fault['ctx']['min_length']}"
+        ),
         "literal_error": lambda: f"{key} {fault['input']!r} is none: choose {fault['ctx']['expected']}",
         "string_type": lambda: f"{key} is no text: put it in quotes",
         "string_pattern_mismatch": lambda: f"{key} {fault['input']!r} is no name: use letters, digits and - _ .",
@@ -598,8 +600,8 @@ def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> s
     }
     if fault["type"] in known:
         return known[fault["type"]]()
-    message = cause or fault["msg"]
-    return f"{key} {' '.join(message.split())}" if cause else f"{key}: {' '.join(message.split())}"
+    message = " ".join((cause or fault["msg"]).split())
+    return f"{key}{' ' if cause else ': '}{message}" if key else message
 
 
 def _keys(kind: type[Record]) -> list[str]:
