@@ -210,7 +210,7 @@ def _sound(a: Samples, b: Samples, rate: int) -> Sound:
 
 
 def _same_events(before: Trace, now: Trace) -> bool:
-    """Whether every stage took and gave the same at the same time. Simultaneous events of two stages have no order."""
+    """Whether every stage took and gave the same at the same time. Simultaneous events have no order."""
     old, new = _by_stage(before), _by_stage(now)
     return old.keys() == new.keys() and all(
         len(old[stage]) == len(new[stage]) and all(map(_same_event, old[stage], new[stage])) for stage in old
@@ -222,6 +222,9 @@ def _by_stage(trace: Trace) -> dict[tuple[str, str], list[Event]]:
     for event in trace.events:
         if event.kind not in PLUMBING:
             found.setdefault((event.stage, event.way), []).append(event)
+    for events in found.values():
+        # A recorded stage that lets something pass does so at once, and so before what it gave at the same time.
+        events.sort(key=lambda event: (round(event.at, 3), event.kind))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,9 +27,6 @@ from processors.transports.memory import MemoryTransport
 CHUNK_SECS = 0.02
 SETTLING = 64
 """Turns of the event loop in which a frame has gone through every queue on its way."""
-
-SAME_SECS = 1e-4
-"""What happens in so short a time happens at once."""
 
 FROM_OUTSIDE = {"TTSSpeakFrame", "LLMRunFrame", "CallerSpeechFrame"}
 """What an application or a script may put into a pipeline."""
@@ -86,25 +83,6 @@ class Player:
         self._sessions: list[Session] = []
         self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
         self._tools = {str(known["name"]) for known in self._results}
-
-    def _ended_by_guard(self, events: Sequence[Event]) -> Iterator[Event]:
-        """The events, with the end of an answer behind the last words that the guard let out of it."""
-        ending: Event | None = None
-        reorders = self._guard in self._fixed and self._guard != self._before
-        for event in events:
-            another = event.way == "out" and event.kind in ("LLMFullResponseStartFrame", "LLMFullResponseEndFrame")
-            if ending is not None and (another or event.at - ending.at > SAME_SECS):
-                yield ending
-                ending = None
-            if event.way == "out" and event.kind == "LLMFullResponseEndFrame" and reorders:
-                ending = event
-                continue
-            yield event
-            if ending is not None and event.stage == self._guard and event.kind == "LLMTextFrame":
-                yield ending
-                ending = None
-        if ending is not None:
-            yield ending
 
     def _dealt(self, events: Sequence[Event]) -> dict[int, str]:
         """What a language model wrote, by the frame: known as far as the guard let it through."""
@@ -203,7 +181,7 @@ class Player:
                 await until(fed / rate)
                 await transport.hear(to_pcm(np.asarray(piece, np.float32)))
 
-        for event in self._ended_by_guard(events):
+        for event in events:
             if not begin <= event.at <= end:
                 continue
             await feed(min(event.heard, round(event.at * rate)))
