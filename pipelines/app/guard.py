@@ -266,7 +266,8 @@ class Checked:
         if not self.conversations:
             lines.append("[dim]It has no test conversations.[/]")
         elif not self.failed:
-            lines.append(f"[green]✓[/] {self.conversations} test conversations come out as they should.")
+            many = "conversation comes out as it" if self.conversations == 1 else "conversations come out as they"
+            lines.append(f"[green]✓[/] {self.conversations} test {many} should.")
         return Group(*lines)
 
     @property
