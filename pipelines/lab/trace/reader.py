@@ -305,6 +305,12 @@ class Trace:
                 return n
         return started
 
+    def _announced(self, said: Event) -> str:
+        """What the voice says of words of which only the number of characters is known, as no guard had read them."""
+        count = (said.payload or {}).get("characters")
+        later = (event for event in self.events if event.at >= said.at and event.kind == "AggregatedTextFrame")
+        return next((event.text for event in later if event.stage == "TTS" and len(event.text) == count), "")
+
     def _marks(self) -> dict[int, TurnMarks]:
         """Marks by the number of their turn, as `LatencyObserver` makes them."""
         observer, number = LatencyObserver(stages={stage.name: stage.service for stage in self.meta.stages}), 0
@@ -315,7 +321,10 @@ class Trace:
             if event.kind == "TTSTextFrame" and event.stage == "AUDIO_OUT":
                 continue
             number += event.kind == "UserStartedSpeakingFrame"
-            observer.mark(MARKED[event.kind](event), event.at)
+            frame = MARKED[event.kind](event)
+            if isinstance(frame, TTSSpeakFrame) and not frame.text:
+                frame.text = self._announced(event)
+            observer.mark(frame, event.at)
             if observer.turns:
                 found.setdefault(number, observer.turns.pop())
         return found
