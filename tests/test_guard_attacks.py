@@ -502,9 +502,7 @@ DISGUISED = {
 }
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param(what, marks=NOT_YET if what == "email" else ()) for what in DISGUISED]
-)
+@pytest.mark.parametrize("what", [pytest.param(what, marks=NOT_YET if what == "email" else ()) for what in DISGUISED])
 def test_no_disguise_made_by_chance_gets_past(what: str) -> None:
     random = Random(what)
     alone = policy(personal(what))
