@@ -179,14 +179,15 @@ def _guarded(
     ours = guard.name not in stack.services
     processors: list[FrameProcessor] = []
     for processor, stage in named:
-        processors.append(processor)
         if stage.clears and not ours:
             guards.trust(processor)
         elif stage.gives is Port.TEXT and ours:
             guards.veil(processor)
         elif stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
             guards.keep(processor)
-        elif stage.name == AUDIO_OUT.name:
+            processors.append(guards.door())
+        processors.append(processor)
+        if stage.name == AUDIO_OUT.name:
             processors.append(guards.ears())
     return processors
 

@@ -66,8 +66,11 @@ def test_bars_say_when_a_stage_was_at_work_and_what_it_saw(conversation: Trace) 
     assert bars["STT"]["end"] < first["end"] - 0.5
     (asked,) = (row for row in llm["rows"] if "messages" in row)
     assert asked["messages"] == [{"role": "user", "text": "What can you do?"}]
-    (said,) = (row for row in llm["rows"] if row["kind"] == "LLMText")
-    assert (said["text"].strip(), said["count"]) == (ANSWER, len(ANSWER.split()))
+    # What the language model wrote is known as the guard let it through.
+    assert not [row for row in llm["rows"] if row["kind"] == "LLMText"]
+    (said,) = (row for row in bars["OUTPUT_GUARD"]["rows"] if row["kind"] == "LLMText")
+    assert said["text"].strip() == ANSWER
+    assert 1 < said["count"] <= len(ANSWER.split())
 
 
 def test_a_conversation_in_which_nothing_was_said_is_a_page_too(tmp_path: Path) -> None:
@@ -97,10 +100,12 @@ async def opened(trace: Trace, folder: Path, width: int = 1280, scheme: Any = "l
 @needs_chromium
 async def test_a_click_on_a_bar_shows_what_its_stage_took_and_gave(conversation: Trace, tmp_path: Path) -> None:
     async with opened(conversation, tmp_path) as tab:
-        await tab.get_by_role("button", name="LLM, turn 1").click()
+        await tab.get_by_role("button", name="OUTPUT_GUARD, turn 1").click()
         detail = tab.locator("#detail")
-        await expect(detail).to_contain_text("LLM, turn 1")
+        await expect(detail).to_contain_text("OUTPUT_GUARD, turn 1")
         await expect(detail).to_contain_text("What can you do?")
+        await expect(detail).to_contain_text("characters")
+        await tab.get_by_role("button", name="OUTPUT_GUARD, turn 1").click()
         await expect(detail).to_contain_text(ANSWER)
         await tab.get_by_role("button", name="STT, turn 3").click()
         await expect(detail).to_contain_text("</script><b>Are you there?</b>")

@@ -17,7 +17,7 @@ from pipelines.lab.trace import Event, Trace, flac, redact
 from pipelines.lab.trace.files import Files
 from pipelines.lab.trace.hold import BEFORE_SECS, LONGEST_SECS, Hold
 from pipelines.lab.trace.memory import REDACTED, WITHHELD, Memory
-from tests.traced import hold, speech
+from tests.traced import UNGUARDED, hold, speech
 
 ROOT = Path(__file__).parents[1]
 CARD = "four one one one, one one one one, one one one one, one one one one"
@@ -76,6 +76,7 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> Trace:
         ["I can sing one note.", f"So it is {CARD}, is that right?", "You are welcome."],
         talk,
         redact,
+        UNGUARDED,
     )
 
 

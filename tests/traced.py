@@ -20,7 +20,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import VAD, Capability
+from pipelines.definition import INPUT_GUARD, OUTPUT_GUARD, VAD, Architecture, Capability
 from pipelines.lab import virtual
 from pipelines.lab.caller import RATE, Caller, calling
 from pipelines.lab.trace import Redactor, Trace, tracing
@@ -29,6 +29,9 @@ from processors.pcm import Samples, to_samples
 from tests.standin import ScriptedLLM, ToneTTS
 
 ARCHITECTURE = BASIC_CASCADE.without(VAD)
+UNGUARDED = ARCHITECTURE.without(
+    INPUT_GUARD, OUTPUT_GUARD, unguarded="guards would keep to themselves what is to be seen"
+)
 STOP_SECS = 0.2
 START_SECS = 0.06
 WORD_SECS = 0.25
@@ -103,13 +106,14 @@ async def traced_call(
     heard: Sequence[str],
     answers: Sequence[str | Callable[[], str]],
     redactor: Redactor | None = None,
+    architecture: Architecture = ARCHITECTURE,
 ) -> AsyncIterator[Caller]:
     """A call that is traced into `folder`."""
     scripted = stack(heard, answers)
     async with (
         tracing(folder, redactor=redactor) as trace,
         calling(
-            lambda transport, observers: assemble(ARCHITECTURE, scripted, transport, observers=[*observers, trace])
+            lambda transport, observers: assemble(architecture, scripted, transport, observers=[*observers, trace])
         ) as caller,
     ):
         yield caller
@@ -121,11 +125,12 @@ def hold(
     answers: Sequence[str | Callable[[], str]],
     talk: Callable[[Caller], Awaitable[None]],
     redactor: Redactor | None = None,
+    architecture: Architecture = ARCHITECTURE,
 ) -> Trace:
     """Hold a conversation on virtual time and open its trace."""
 
     async def call() -> None:
-        async with traced_call(folder, heard, answers, redactor) as caller:
+        async with traced_call(folder, heard, answers, redactor, architecture) as caller:
             await talk(caller)
 
     virtual.run(call())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -88,10 +89,25 @@ def _skips(service: Any, skip_tts: bool | None) -> bool | None:
     return skip_tts if own is None else own
 
 
-def keep(voice: FrameProcessor, guarding: Guarding) -> None:
-    """Have a voice say cleared text only. Any other, from wherever it comes, passes the guard first.
+class Door(FrameProcessor):
+    """Stands before the voice. What has passed no guard yet, from wherever it comes, passes it here.
 
-    Speech that somebody else has made is not let through, as no guard can read it.
+    Args:
+        guarding: The conversation's.
+    """
+
+    def __init__(self, guarding: Guarding) -> None:
+        super().__init__()
+        self._guarding = guarding
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        for through in await _through(self._guarding, frame, direction):
+            await self.push_frame(through, direction)
+
+
+def keep(voice: FrameProcessor, guarding: Guarding) -> None:
+    """Have a voice say cleared text only, whoever gives it what to say, and be it from behind.
 
     Args:
         voice: The service; changed in place.
@@ -101,25 +117,28 @@ def keep(voice: FrameProcessor, guarding: Guarding) -> None:
     process = service.process_frame
 
     async def process_frame(frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, SPEECH) and direction is FrameDirection.DOWNSTREAM:
-            logger.error(f"{type(frame).__name__} was given to the voice, and no guard can read it: give it text")
-            return
-        if not to_be_said(frame) or is_cleared(frame):
-            await process(frame, direction)
-            return
-        text = await guarding.speak(frame.text)
-        decisions = guarding.said.take()
-        if text.strip():
-            await process(with_text(frame, text), direction)
-        for report in guarding.reports(decisions, "said", guarding.said.failure if decisions else None):
-            await service.push_frame(report)
-        for decision in decisions:
-            after = consequence(decision)
-            if after is not None:
-                await process(after, FrameDirection.DOWNSTREAM)
+        for through in await _through(guarding, frame, direction):
+            await process(through, direction)
 
     service.process_frame = process_frame
     _kept.add(voice)
+
+
+async def _through(guarding: Guarding, frame: Frame, direction: FrameDirection) -> Sequence[Frame]:
+    """What may be given to the voice in place of a frame.
+
+    Speech that somebody else has made may not, as no guard can read it.
+    """
+    if isinstance(frame, SPEECH) and direction is FrameDirection.DOWNSTREAM:
+        logger.error(f"{type(frame).__name__} was given to the voice, and no guard can read it: give it text")
+        return ()
+    if not to_be_said(frame) or is_cleared(frame):
+        return (frame,)
+    text = await guarding.speak(frame.text)
+    decisions = guarding.said.take()
+    reports = guarding.reports(decisions, "said", guarding.said.failure if decisions else None)
+    said = [with_text(frame, text)] if text.strip() else []
+    return (*said, *reports, *filter(None, map(consequence, decisions)))
 
 
 def trust(guard: FrameProcessor) -> None:
