@@ -100,9 +100,9 @@ async def opened(trace: Trace, folder: Path, width: int = 1280, scheme: Any = "l
 @needs_chromium
 async def test_a_click_on_a_bar_shows_what_its_stage_took_and_gave(conversation: Trace, tmp_path: Path) -> None:
     async with opened(conversation, tmp_path) as tab:
-        await tab.get_by_role("button", name="OUTPUT_GUARD, turn 1").click()
+        await tab.get_by_role("button", name="LLM, turn 1").click()
         detail = tab.locator("#detail")
-        await expect(detail).to_contain_text("OUTPUT_GUARD, turn 1")
+        await expect(detail).to_contain_text("LLM, turn 1")
         await expect(detail).to_contain_text("What can you do?")
         await expect(detail).to_contain_text("characters")
         await tab.get_by_role("button", name="OUTPUT_GUARD, turn 1").click()
