@@ -185,7 +185,6 @@ def _guarded(
             guards.veil(processor)
         elif stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
             guards.keep(processor)
-            processors.append(guards.door())
         processors.append(processor)
         if stage.name == AUDIO_OUT.name:
             processors.append(guards.ears())

@@ -36,7 +36,7 @@ from pipelines.lab.latency import MARKS, Filler, LatencyObserver, TurnMarks
 from pipelines.lab.latency_budget import LatencyBudget, LatencyBudgetError, TooLateError
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.lab.trace import Trace, TraceObserver
-from processors.guarding.sentences import Sentences
+from processors.guarding.output import OutputGuard
 
 TURN: list[tuple[float, Frame]] = [
     (0.0, VADUserStartedSpeakingFrame()),
@@ -245,10 +245,10 @@ def test_parts_sum_to_the_whole_whatever_fillers_were_heard(
 
 
 class Filling(BaseObserver):
-    """Has something said as soon as the caller's turn is over, from where no answer is in the way: behind the guard."""
+    """Has something said as soon as the caller's turn is over, from where no answer is in the way."""
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        if isinstance(data.frame, UserStoppedSpeakingFrame) and isinstance(data.source, Sentences):
+        if isinstance(data.frame, UserStoppedSpeakingFrame) and isinstance(data.destination, OutputGuard):
             await data.source.push_frame(TTSSpeakFrame("One moment.", append_to_context=False))
 
 

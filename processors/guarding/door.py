@@ -89,25 +89,8 @@ def _skips(service: Any, skip_tts: bool | None) -> bool | None:
     return skip_tts if own is None else own
 
 
-class Door(FrameProcessor):
-    """Stands before the voice. What has passed no guard yet, from wherever it comes, passes it here.
-
-    Args:
-        guarding: The conversation's.
-    """
-
-    def __init__(self, guarding: Guarding) -> None:
-        super().__init__()
-        self._guarding = guarding
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        for through in await _through(self._guarding, frame, direction):
-            await self.push_frame(through, direction)
-
-
 def keep(voice: FrameProcessor, guarding: Guarding) -> None:
-    """Have a voice say cleared text only, whoever gives it what to say, and be it from behind.
+    """Have a voice say cleared text only. Any other passes the guard first, whoever gives it, and be it from behind.
 
     Args:
         voice: The service; changed in place.

@@ -7,7 +7,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from guardrails import Policy
 from processors.guarding.admission import Admission
-from processors.guarding.door import Door, Ears, keep, trust, veil
+from processors.guarding.door import Ears, keep, trust, veil
 from processors.guarding.guarding import Guarding
 from processors.guarding.input import InputGuard
 from processors.guarding.output import OutputGuard
@@ -43,10 +43,6 @@ class Guards:
         """Let nothing of what a language model writes be read, or done, before a guard has seen it."""
         veil(writer)
         self._gate.keep(writer)
-
-    def door(self) -> Door:
-        """Stands before the voice."""
-        return Door(self._guarding)
 
     def trust(self, guard: FrameProcessor) -> None:
         """Take what a guard of somebody else's lets through for cleared."""
