@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from guardrails.fold import fold
-from guardrails.judged import JudgedScanner, Score
-from guardrails.judging import get, worst
+from guardrails.judged import JudgedScanner
+from guardrails.judging import scorer
 from guardrails.personal import BOUND, personal_scanners
 from guardrails.policy import STRENGTH, DisclosureRule, ScriptRule, ToxicityRule
 from guardrails.regular import Automaton, Node, RegularScanner, UnlessAfterScanner, bound, claim, parse, term
-from guardrails.scanning import NEVER, Scanner
+from guardrails.scanning import NEVER, Scanner, scan
 
 if TYPE_CHECKING:
     from guardrails.policy import Direction, Policy, Rule
@@ -31,13 +30,7 @@ def trees(rule: Rule) -> Iterator[Node]:
         case "claims":
             for parts in rule.claims:
                 yield claim(parts, rule.within, rule.unless_negated)
-        case "terms":
-            yield from map(term, rule.terms)
-        case "topics":
-            yield from map(term, rule.topics)
-        case "disclosure" | "script":
-            yield from map(term, rule.before)
-        case "injection" | "toxicity":
+        case _:
             yield from map(term, rule.phrases)
 
 
@@ -99,17 +92,11 @@ class Rules:
 
     def judges(self) -> list[JudgedScanner]:
         """New scanners that ask classifiers, for one conversation. A classifier is loaded when it is first asked."""
-        return [JudgedScanner(_judge(name), threshold, rank) for name, threshold, rank in self._judged]
+        return [JudgedScanner(scorer(name), threshold, rank) for name, threshold, rank in self._judged]
 
     def topics(self, text: str) -> set[int]:
         """The ranks of what must be said first where a text begins its topic."""
-        scanner = RegularScanner(self._topics)
-        spans = [span for at, char in enumerate(map(fold, text)) if char.bases for span in scanner.step(at, char)]
-        return {span.rank for span in (*spans, *scanner.finish())}
-
-
-def _judge(name: str) -> Score:
-    return lambda text: worst(get(name))(text)
+        return {span.rank for span in scan(RegularScanner(self._topics), text)}
 
 
 _made: dict[tuple[int, Direction], tuple[Policy, Rules]] = {}

@@ -8,16 +8,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, model_validator
 
 from guardrails.check import check
-from guardrails.data_file import Record, read
+from guardrails.data_file import Record, listed, read
 from guardrails.policy import Policy, PolicyError, find
 from guardrails.stream import StreamGuard
 from guardrails.tools import call_key, judge
 
 PASSED = "passed"
-
-
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 class Turn(Record):
@@ -40,7 +36,7 @@ class Turn(Record):
     arguments: dict[str, Any] = Field(default_factory=dict)
     confirmed: bool = False
     becomes: str | dict[str, Any] | None = None
-    rules: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    rules: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
 
     @model_validator(mode="after")
     def _one_kind(self) -> Turn:

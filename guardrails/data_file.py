@@ -167,6 +167,11 @@ def read(
         raise error(f"{path.name}: {'; '.join(faults)}") from None
 
 
+def listed(value: Any) -> Any:
+    """A single text as a list of one, for keys that take one or several; anything else as it is."""
+    return (value,) if isinstance(value, str) else value
+
+
 def required(kind: type[BaseModel]) -> str:
     """The keys that have to be there, as they are written."""
     names = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]

@@ -15,6 +15,7 @@ from guardrails.personal import BOUND
 from guardrails.policy import STRENGTH, Direction, Policy, Rule
 from guardrails.regular import Automaton, RegularScanner, bound
 from guardrails.regular.nfa import Nfa
+from guardrails.scanning import scan
 from guardrails.sentences import LONGEST
 
 MOST_EXAMPLES = 200
@@ -115,11 +116,9 @@ def _there_before(policy: Policy, rule: Rule, direction: Direction) -> str:
 
 def _covers(rule: Rule, example: str) -> bool:
     """Whether a rule covers all of a text."""
-    scanner = RegularScanner(_automaton(rule))
-    chars = [char for char in map(fold, example) if char.kind is not Kind.IGNORED]
-    spans = [span for at, char in enumerate(chars) for span in scanner.step(at, char)]
-    covered = {at for start, end, _ in (*spans, *scanner.finish()) for at in range(start, end)}
-    return len(covered) == len(chars)
+    spans = scan(RegularScanner(_automaton(rule)), example)
+    covered = {at for start, end, _ in spans for at in range(start, end)}
+    return all(at in covered for at, char in enumerate(map(fold, example)) if char.kind is not Kind.IGNORED)
 
 
 @lru_cache(maxsize=64)

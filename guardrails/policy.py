@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from guardrails import regular
 from guardrails.arguments import check_schema
-from guardrails.data_file import Document, Location, Record, parse, read, required
+from guardrails.data_file import Document, Location, Record, listed, parse, read, required
+from guardrails.judging import NAMES
 from guardrails.regular.nfa import Nfa
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ SUITS: dict[Direction, frozenset[Action]] = {
 TELLS: frozenset[Action] = frozenset({"redact", "cut_sentence", "replace_sentence", "confirm", "say_first"})
 """Actions that need a text of their own; the others say the policy's fallback if they have none."""
 
-JUDGES = ("injection", "toxicity")
-
 
 class PolicyError(ValueError):
     """A policy that cannot be used. One line: the file, the line, the rule, what is wrong, the mend.
@@ -67,10 +66,6 @@ class PolicyError(ValueError):
     def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.faults = tuple(faults) or (message,)
-
-
-def _listed(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 def _one_line(text: Any) -> Any:
@@ -92,7 +87,7 @@ Line: TypeAlias = Annotated[str, BeforeValidator(_one_line), Field(min_length=1)
 
 Phrase: TypeAlias = Annotated[str, BeforeValidator(_one_line), Field(min_length=1)]
 Phrases: TypeAlias = Annotated[tuple[Phrase, ...], Field(min_length=1)]
-Directions: TypeAlias = Annotated[tuple[Direction, ...], BeforeValidator(_listed), Field(min_length=1)]
+Directions: TypeAlias = Annotated[tuple[Direction, ...], BeforeValidator(listed), Field(min_length=1)]
 
 
 class _Rule(Record):
@@ -218,7 +213,7 @@ class PersonalRule(_Rule):
     """
 
     kind: Literal["personal"] = "personal"
-    what: Annotated[tuple[Personal, ...], BeforeValidator(_listed), Field(min_length=1)]
+    what: Annotated[tuple[Personal, ...], BeforeValidator(listed), Field(min_length=1)]
     strict: bool = False
     keep: bool = False
 
@@ -245,7 +240,7 @@ class ClaimsRule(_Rule):
 
     kind: Literal["claims"] = "claims"
     claims: Annotated[
-        tuple[Annotated[tuple[Annotated[Phrases, BeforeValidator(_listed)], ...], Field(min_length=2)], ...],
+        tuple[Annotated[tuple[Annotated[Phrases, BeforeValidator(listed)], ...], Field(min_length=2)], ...],
         Field(min_length=1),
     ]
     within: int = Field(default=3, ge=0, le=10)
@@ -365,8 +360,8 @@ class _Judged(_Rule):
     @field_validator("judge")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
-        if name is not None and name not in JUDGES:
-            raise ValueError(f"no judge is called {name!r}: choose {_either(JUDGES)}")
+        if name is not None and name not in NAMES:
+            raise ValueError(f"no judge is called {name!r}: choose {_either(NAMES)}")
         return name
 
 

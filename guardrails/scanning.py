@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from guardrails.fold import Folded
+from guardrails.fold import Folded, Kind, fold
 
 NEVER = 1 << 62
 """Later than any character, weaker than any rule."""
@@ -56,3 +56,12 @@ class Scanner(Protocol):
 
     def reset(self) -> None:
         """Forget the text."""
+
+
+def scan(scanner: Scanner, text: str) -> list[Span]:
+    """All that a scanner finds in a whole text, by the numbers of its characters. Afterwards the scanner is as new."""
+    spans: list[Span] = []
+    for at, char in enumerate(map(fold, text)):
+        if char.kind is not Kind.IGNORED:
+            spans += scanner.step(at, char)
+    return [*spans, *scanner.finish()]

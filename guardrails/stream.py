@@ -205,9 +205,7 @@ class StreamGuard:
         self._memory = whole[-kept:] if kept else ""
         self._recalled = whole[-max(kept, self.required.longest) :]
         self._before = None
-        self._reset()
-        self._remember()
-        self._under_way = False
+        self._rest()
 
     def anew(self) -> StreamGuard:
         """A guard that remembers what this one did before the answer under way: for when this one is stuck in it."""
@@ -225,10 +223,7 @@ class StreamGuard:
             What may be said now.
         """
         before = "" if self._under_way else self._begin()
-        out = Splice(self._tail)
-        self._buffer, self._cover, self._within = [], [], NEVER
-        self._stop(out, decision.rule, decision.action, decision.text, self._next)
-        return before + self._let_out(out)
+        return before + self._break_off(decision.rule, decision.action, decision.text)
 
     def aside(self, text: str) -> str:
         """Words that are said by themselves, also in the midst of an answer, such as a greeting or a filler.
@@ -297,6 +292,10 @@ class StreamGuard:
         self.required.heard(heard)
         self._owed |= {rank for rank in self._inserted if self.required.missing(self._rules[rank].id)}
         self._memory = self._joined_to(heard)
+        self._rest()
+
+    def _rest(self) -> None:
+        """No answer is under way."""
         self._reset()
         # Now, as nobody waits, and not when the next answer begins.
         self._remember()
@@ -507,7 +506,11 @@ class StreamGuard:
 
     def _fail(self, error: Exception) -> str:
         self.failure = type(error).__name__
+        return self._break_off(GUARD, "stop", "")
+
+    def _break_off(self, rule: str, action: Action, text: str) -> str:
+        """Say a text in the place of all that is kept back and of what would follow."""
         out = Splice(self._tail)
         self._buffer, self._cover, self._within = [], [], NEVER
-        self._stop(out, GUARD, "stop", "", self._next)
+        self._stop(out, rule, action, text, self._next)
         return self._let_out(out)

@@ -75,7 +75,7 @@ class Automaton:
 
     def ends(self, state: State) -> int:
         """The strongest rule that has matched if the text ends here."""
-        return self._nfa.accepted(self._nfa.reach(state.moved, edge=state.word))
+        return self._nfa.accepted(self._nfa.reach(state.moved, state.word))
 
     def _state(self, moved: set[int], stayed: set[int], word: bool) -> State | None:
         nodes = frozenset(moved | stayed)

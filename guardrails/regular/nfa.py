@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from guardrails.fold import Folded, Kind
 from guardrails.regular.tree import Boundary, Chars, Choice, Gap, Node, Repeat, Row
@@ -88,7 +89,6 @@ class Nfa:
             return end
         ends = [at]
         for _ in range(tree.most - tree.least):
-            # A node of its own, so that what may be left out is not entered from a loop before it.
             at = self._build(tree.part, at, rank)
             ends.append(at)
         end = self._node(rank)
@@ -96,20 +96,20 @@ class Nfa:
             self.on_nothing[one].append(end)
         return end
 
-    def reach(self, nodes: Iterable[int], edge: bool | None = None) -> set[int]:
+    def reach(self, nodes: Iterable[int], *edges: bool) -> set[int]:
         """The nodes, and what can be reached from them without a character.
 
         Args:
             nodes: Where from.
-            edge: Whether this is the edge of a word; None if that is not known yet.
+            edges: Whether this is the edge of a word; nothing if that is not known yet, and both if either will do.
         """
         found = set(nodes)
         left = list(found)
         while left:
             node = left.pop()
             further = self.on_nothing[node]
-            if edge is not None and self.on_boundary[node]:
-                further = [*further, *(to for wanted, to in self.on_boundary[node] if wanted == edge)]
+            if edges and self.on_boundary[node]:
+                further = [*further, *(to for wanted, to in self.on_boundary[node] if wanted in edges)]
             for to in further:
                 if to not in found:
                     found.add(to)
@@ -120,7 +120,7 @@ class Nfa:
         """Where a base string leads from nodes that `reach` has given."""
         for number, char in enumerate(base):
             if number:
-                nodes = self.reach(nodes, edge=False)
+                nodes = self.reach(nodes, False)
             found: set[int] = set()
             for node in nodes:
                 found.update(self.on_char[node].get(char, ()))
@@ -168,6 +168,7 @@ class Nfa:
             yield True, to
 
 
+@lru_cache(maxsize=4096)  # the same phrases are looked for in what is heard and said, and in most policies
 def bound(tree: Node) -> int:
     """How many characters a rule may leave undecided, those that cannot be seen not counted.
 
@@ -177,20 +178,10 @@ def bound(tree: Node) -> int:
     """
     nfa = Nfa()
     nfa.add(tree, 0)
-    if nfa.accepted(_anywhere(nfa, nfa.start)) == 0:
+    if nfa.accepted(nfa.reach([nfa.start], True, False)) == 0:
         raise ValueError("matches the empty text: ask for at least one character")
     certain = {node for node in range(len(nfa.ranks)) if nfa.accepted(nfa.reach([node])) == 0}
     return _Longest(nfa, certain).of([nfa.start, *certain])
-
-
-def _anywhere(nfa: Nfa, node: int) -> set[int]:
-    """What can be reached without a character, whether or not a word's edge is there."""
-    found: set[int] = set()
-    further = {node}
-    while further - found:
-        found |= further
-        further = nfa.reach(found, edge=True) | nfa.reach(found, edge=False)
-    return found
 
 
 class _Longest:
@@ -217,11 +208,6 @@ class _Longest:
                 continue
             ways = list(self._ways(*here))
             missing = [there for _, there in ways if there not in self._known]
-            if here in under_way and missing:
-                raise ValueError(
-                    "could keep a text waiting without end, as something in it may repeat before the match is certain: "
-                    "limit the repetition, as in {1,20}, or leave out what follows it"
-                )
             under_way.add(here)
             if any(there in under_way for there in missing):
                 raise ValueError(
@@ -236,7 +222,7 @@ class _Longest:
 
     def _ways(self, node: int, gaps: int) -> Iterator[tuple[int, tuple[int, int]]]:
         if node not in self._further:
-            reached = _anywhere(self._nfa, node)
+            reached = self._nfa.reach([node], True, False)
             edges = {edge for one in reached for edge in self._nfa.edges(one)}
             self._further[node] = [(gap, to) for gap, to in edges if to not in self._certain]
         for gap, to in self._further[node]:

@@ -21,6 +21,7 @@ class RegularScanner:
 
     def __init__(self, automaton: Automaton) -> None:
         self._automaton = automaton
+        self._starts = automaton.starts
         self.reset()
 
     def reset(self) -> None:
@@ -38,7 +39,7 @@ class RegularScanner:
             self._space = True
         else:
             self._space = False
-        begin = self._automaton.starts[self._word]
+        begin = self._starts[self._word]
         self._word = char.kind is Kind.WORD
         first, _ = begin.moves.get(char) or self._automaton.move(begin, char)
         if not self._matches:

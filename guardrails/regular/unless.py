@@ -26,20 +26,20 @@ class UnlessAfterScanner(RegularScanner):
     """
 
     def __init__(self, automaton: Automaton, unless_after: Iterable[str]) -> None:
-        self._gate = _Gate(automaton)
         self._exempting = {"".join(words(word)) for word in unless_after}
-        super().__init__(self._gate)  # type: ignore[arg-type]
+        self._shut = {word: State(frozenset(), frozenset(), word, NEVER, NEVER) for word in (False, True)}
+        super().__init__(automaton)
 
     def reset(self) -> None:
         super().reset()
         self._spelled = ""
         self._since = WORDS_BEFORE
-        self._gate.closed = False
+        self._starts = self._automaton.starts
 
     def step(self, at: int, char: Folded) -> Sequence[Span]:
         if char.kind is Kind.WORD:
             if not self._spelled:
-                self._gate.closed = self._since < WORDS_BEFORE
+                self._starts = self._shut if self._since < WORDS_BEFORE else self._automaton.starts
             if len(self._spelled) <= LONGEST:
                 self._spelled += char.bases[0]
         elif "" not in char.bases or char.space:
@@ -55,18 +55,3 @@ class UnlessAfterScanner(RegularScanner):
         if self._spelled:
             self._since = 0 if self._spelled in self._exempting else self._since + 1
             self._spelled = ""
-
-
-class _Gate:
-    """An automaton in which a match may begin or, while it is closed, may not."""
-
-    def __init__(self, automaton: Automaton) -> None:
-        self.closed = False
-        self.move = automaton.move
-        self.ends = automaton.ends
-        self._open = automaton.starts
-        self._shut = {word: State(frozenset(), frozenset(), word, NEVER, NEVER) for word in (False, True)}
-
-    @property
-    def starts(self) -> dict[bool, State]:
-        return self._shut if self.closed else self._open

@@ -41,20 +41,20 @@ def term(phrase: str) -> Node:
     Raises:
         ValueError: If there is no word in it.
     """
-    parts = words(phrase.rstrip("*"))
-    if not parts:
-        raise ValueError(f"{phrase!r} has no word in it: write one")
+    parts = _words_of(phrase)
     ending: Node = Repeat(WORD, 0, None) if phrase.rstrip().endswith("*") else Boundary()
-    ways: list[Node] = [Row((Boundary(), _row_of(map(_word, parts), Gap()), ending))]
+    ways: list[Node] = [Row((Boundary(), _row_of(map(text, parts), Gap()), ending))]
     letters = "".join(parts)
     if len(letters) >= SPELLED_FROM:
         ways.append(Row((Boundary(), _row_of(map(text, letters), Gap()), Boundary())))
     return choice(ways)
 
 
-def _word(word: str) -> Node:
-    """A word; an apostrophe in a text needs no telling, as it may stand for nothing."""
-    return text(word)
+def _words_of(phrase: str) -> list[str]:
+    parts = words(phrase.rstrip("*"))
+    if not parts:
+        raise ValueError(f"{phrase!r} has no word in it: write one")
+    return parts
 
 
 def _row_of(parts: Iterable[Node], between: Node) -> Node:
@@ -81,11 +81,9 @@ def claim(choices: Sequence[Sequence[str]], within: int, unless_negated: bool) -
 
 
 def _phrase(phrase: str) -> Node:
-    parts = words(phrase.rstrip("*"))
-    if not parts:
-        raise ValueError(f"{phrase!r} has no word in it: write one")
+    parts = _words_of(phrase)
     ending: Node = Repeat(WORD, 0, LONGEST_WORD) if phrase.rstrip().endswith("*") else NOTHING
-    return Row((_row_of(map(_word, parts), Gap()), ending, Boundary()))
+    return Row((_row_of(map(text, parts), Gap()), ending, Boundary()))
 
 
 def _other_word(not_these: frozenset[str]) -> Node:

@@ -133,7 +133,11 @@ class Stack:
             DefinitionError, StackError: As `check`.
         """
         self.check(architecture)
-        loads = [_prepare_assembly, *(self.services[stage.name].load for stage in architecture.services)]
+        loads = [
+            _prepare_assembly,
+            _prepare_policy,
+            *(self.services[stage.name].load for stage in architecture.services),
+        ]
         if self.turns is None and any(stage.name == "USER_TURN" for stage in architecture.stages):
             loads.append(_load_turn_model)
         await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
@@ -143,12 +147,16 @@ def _prepare_assembly(progress: Progress) -> None:
     with IMPORTING:
         for name in ASSEMBLY:
             import_module(name)
-        from pipelines.personas import Persona
-        from pipelines.policies import prepared
         from processors.turns.vad import silero
 
         silero()
-        prepared(Persona.model_fields["policy"].default)
+
+
+def _prepare_policy(progress: Progress) -> None:
+    from pipelines.personas import Persona
+    from pipelines.policies import prepared
+
+    prepared(Persona.model_fields["policy"].default)
 
 
 def _load_turn_model(progress: Progress) -> None:

@@ -11,7 +11,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from guardrails import Decision, Policy, check
 from guardrails.check import Result
-from guardrails.judging import get, worst
+from guardrails.judging import scorer
 from guardrails.policy import InjectionRule, PersonalRule, ToxicityRule
 from guardrails.stream import GUARD, STOPS
 from processors.guarding.guarding import JUDGE_SECS, Verdict
@@ -234,7 +234,7 @@ class Admission:
     def _judge(self, text: str) -> Decision | None:
         for rule in self._judged:
             assert rule.judge is not None  # noqa: S101
-            if worst(get(rule.judge))(text) >= rule.threshold:
+            if scorer(rule.judge)(text) >= rule.threshold:
                 return Decision(rule.id, rule.action, rule.text or self._policy.fallback, 0, len(text))
         return None
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 from pipecat.utils.text.base_text_aggregator import Aggregation, BaseTextAggregator, TextType
 
-SENTENCE_ENDS = ".!?…。！？"
+from guardrails.sentences import CLOSERS
+from guardrails.sentences import ENDS as SENTENCE_ENDS
+
 CLAUSE_ENDS = ",;:—–"
-CLOSERS = "\"'”’)]»"
 ABBREVIATIONS = frozenset(
     "dr mr mrs ms prof st sr jr vs etc inc ltd co no approx dept est fig gen gov hon rev sen rep mt ft "
     "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun "
