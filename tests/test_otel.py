@@ -108,6 +108,8 @@ def test_the_spans_of_a_turn_arrive_and_hang_together() -> None:
         provider = trace.get_tracer_provider()
         assert isinstance(provider, TracerProvider)
         assert provider.force_flush()
+        # A live exporter would go on retrying in its thread, in the middle of other tests.
+        provider.shutdown()
     assert {path for path, _ in asked} == {"/v1/traces"}
     found = [
         span
