@@ -107,7 +107,7 @@ def pattern_cover(pattern: str) -> Callable[[str], Cover]:
 
 
 def term_cover(*terms: str) -> Callable[[str], Cover]:
-    """Every place where a phrase stands between words' ends, its words apart or its letters all apart."""
+    """Every place where a phrase stands between words' ends, each of its words as it is or with its letters apart."""
 
     def cover(text: str) -> Cover:
         each = units(text)
@@ -115,10 +115,9 @@ def term_cover(*terms: str) -> Callable[[str], Cover]:
         for start, unit in enumerate(each):
             if not unit.word or (start and each[start - 1].word):
                 continue
-            for term, spaced in product(terms, (False, True)):
-                if spaced and sum(char.isalnum() for char in term) < SPELLED_FROM:
-                    continue
-                for last in _term_ends(each, start, term.removesuffix("*"), spaced):
+            for term in terms:
+                may_be_spelled = sum(char.isalnum() for char in term) >= SPELLED_FROM
+                for last in _phrase_ends(each, start, term.removesuffix("*").split(), may_be_spelled):
                     for end in _endings(each, last, term.endswith("*")):
                         found.append((unit.at, each[end].at + 1))
         return found
@@ -138,27 +137,37 @@ def _endings(each: Sequence[Unit], last: int, any_ending: bool) -> Iterator[int]
             further += 1
 
 
-def _term_ends(each: Sequence[Unit], at: int, rest: str, spaced: bool, first: bool = True) -> Iterator[int]:
-    """Where the letters `rest` of a phrase may end, whose first is read at the unit `at`."""
+def _phrase_ends(each: Sequence[Unit], at: int, words: Sequence[str], may_be_spelled: bool) -> Iterator[int]:
+    """Where the last of some words may end, the first of which begins at the unit `at`."""
+    for spaced in (False, True)[: 1 + may_be_spelled]:
+        for last in _word_ends(each, at, words[0], spaced):
+            if len(words) == 1:
+                yield last
+            else:
+                for begin in _behind_gap(each, last + 1):
+                    yield from _phrase_ends(each, begin, words[1:], may_be_spelled)
+
+
+def _behind_gap(each: Sequence[Unit], at: int) -> Iterator[int]:
+    """Where a word may go on behind one unit or more between words."""
+    while at < len(each) and not each[at].word:
+        at += 1
+        if at < len(each):
+            yield at
+
+
+def _word_ends(each: Sequence[Unit], at: int, rest: str, spaced: bool) -> Iterator[int]:
+    """Where the letters `rest` of a word may end, the first of which is read at the unit `at`."""
     if at == len(each):
         return
-    if rest[0] == " " or (spaced and not first):
-        gap = at
-        rest = rest.lstrip()
-        while gap < len(each) and not each[gap].word:
-            gap += 1
-            if gap < len(each):
-                yield from _letters(each, gap, rest, spaced)
-        return
-    yield from _letters(each, at, rest, spaced)
-
-
-def _letters(each: Sequence[Unit], at: int, rest: str, spaced: bool) -> Iterator[int]:
     for reading in each[at].readings:
         if reading == rest and each[at].word:
             yield at
-        elif rest.startswith(reading) and (reading or not spaced):
-            yield from _term_ends(each, at + 1, rest[len(reading) :], spaced, first=not reading)
+        elif rest.startswith(reading) and not (spaced and reading):
+            yield from _word_ends(each, at + 1, rest[len(reading) :], spaced)
+        elif rest.startswith(reading):
+            for begin in _behind_gap(each, at + 1):
+                yield from _word_ends(each, begin, rest[len(reading) :], spaced)
 
 
 def claim_cover(parts: Sequence[Sequence[str]], within: int, unless_negated: bool) -> Callable[[str], Cover]:

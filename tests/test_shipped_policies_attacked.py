@@ -130,17 +130,6 @@ def _acts(name: str, direction: str, text: str) -> list[str]:
     return [decision.rule for decision in result.decisions if decision.action != "say_first"]
 
 
-SPELLED = ("g u a r a n t e e d returns", "y o u h a v e d i a b e t e s", "i g n o r e previous instructions")
-"""Claims, and phrases of which one word is spelled: only terms that are spelled as a whole are found yet."""
-
-
-@pytest.fixture(autouse=True)
-def _known_to_get_past(request: pytest.FixtureRequest) -> None:
-    text = getattr(request.node, "callspec", None) and request.node.callspec.params.get("text")
-    if text in SPELLED:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="claims are not found spelled letter by letter"))
-
-
 @pytest.mark.parametrize(("name", "direction", "text"), _rows(STOPPED))
 def test_a_rule_acts_on_what_must_not_be(name: str, direction: str, text: str) -> None:
     assert _acts(name, direction, text)

@@ -191,14 +191,14 @@ class _Longest:
         self._nfa = nfa
         self._certain = certain
         self._further: dict[int, list[tuple[bool, int]]] = {}
-        self._known: dict[tuple[int, int], int] = {}
+        self._known: dict[tuple[int, bool], int] = {}
 
     def of(self, starts: Iterable[int]) -> int:
-        return max(self._from((start, 0)) for start in starts)
+        return max(self._from((start, False)) for start in starts)
 
-    def _from(self, begin: tuple[int, int]) -> int:
+    def _from(self, begin: tuple[int, bool]) -> int:
         # By hand, as the way may be longer than Python's stack is deep.
-        under_way: set[tuple[int, int]] = set()
+        under_way: set[tuple[int, bool]] = set()
         stack = [begin]
         while stack:
             here = stack[-1]
@@ -220,13 +220,28 @@ class _Longest:
             self._known[here] = max((weight + self._known[there] for weight, there in ways), default=0)
         return self._known[begin]
 
-    def _ways(self, node: int, gaps: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    def _ways(self, node: int, after_gap: bool) -> Iterator[tuple[int, tuple[int, bool]]]:
+        """How long each step from a node is, where it leads, and whether it is a gap, which no gap follows."""
+        for gap, to in self._edges(node):
+            if not gap:
+                yield 1, (to, False)
+        if not after_gap:
+            for to in self._over_gap(node):
+                yield GAP_LIMIT, (to, True)
+
+    def _over_gap(self, node: int) -> set[int]:
+        """Where all that a gap may be leads to."""
+        found: set[int] = set()
+        left = [node]
+        while left:
+            further = {to for gap, to in self._edges(left.pop()) if gap} - found
+            found |= further
+            left += further
+        return found
+
+    def _edges(self, node: int) -> list[tuple[bool, int]]:
         if node not in self._further:
             reached = self._nfa.reach([node], True, False)
             edges = {edge for one in reached for edge in self._nfa.edges(one)}
             self._further[node] = [(gap, to) for gap, to in edges if to not in self._certain]
-        for gap, to in self._further[node]:
-            if not gap:
-                yield 1, (to, 0)
-            elif gaps < GAP_LIMIT:
-                yield (0 if gaps else GAP_LIMIT), (to, gaps + 1)
+        return self._further[node]

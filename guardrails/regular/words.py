@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from guardrails.fold import Kind, fold
-from guardrails.regular.tree import NOTHING, WORD, Boundary, Chars, Choice, Gap, Node, Repeat, Row, choice, text
+from guardrails.regular.tree import NOTHING, WORD, Boundary, Chars, Gap, Node, Repeat, Row, choice, text
 
 SPELLED_FROM = 3
-"""A term of so many letters is also recognised with a gap after each."""
+"""The words of a phrase of so many letters are also recognised with a gap after each letter."""
 
 LONGEST_WORD = 24
 """Longer words between those of a claim end it."""
@@ -33,7 +33,7 @@ def words(term: str) -> list[str]:
 
 
 def term(phrase: str) -> Node:
-    """A phrase, as words with any gap between them or as letters with a gap after each.
+    """A phrase: its words with any gap between them, each as it is written or as letters with a gap after each.
 
     Args:
         phrase: One word or more. With a `*` at its end the last word may go on.
@@ -41,13 +41,7 @@ def term(phrase: str) -> Node:
     Raises:
         ValueError: If there is no word in it.
     """
-    parts = _words_of(phrase)
-    ending: Node = Repeat(WORD, 0, None) if phrase.rstrip().endswith("*") else Boundary()
-    ways: list[Node] = [Row((Boundary(), _row_of(map(text, parts), Gap()), ending))]
-    letters = "".join(parts)
-    if len(letters) >= SPELLED_FROM:
-        ways.append(Row((Boundary(), _row_of(map(text, letters), Gap()), Boundary())))
-    return choice(ways)
+    return Row((Boundary(), _phrase(phrase, Repeat(WORD, 0, None))))
 
 
 def _words_of(phrase: str) -> list[str]:
@@ -76,37 +70,46 @@ def claim(choices: Sequence[Sequence[str]], within: int, unless_negated: bool) -
         ValueError: If a phrase has no word in it.
     """
     between = Row((Gap(), Repeat(Row((_other_word(NEGATIONS if unless_negated else frozenset()), Gap())), 0, within)))
-    parts = [choice(_phrase(phrase) for phrase in phrases) for phrases in choices]
+    any_ending = Row((Repeat(WORD, 0, LONGEST_WORD), Boundary()))
+    parts = [choice(_phrase(phrase, any_ending) for phrase in phrases) for phrases in choices]
     return Row((Boundary(), _row_of(parts, between)))
 
 
-def _phrase(phrase: str) -> Node:
+def _phrase(phrase: str, any_ending: Node) -> Node:
+    """A phrase to the end of its last word, with what stands for a `*`."""
     parts = _words_of(phrase)
-    ending: Node = Repeat(WORD, 0, LONGEST_WORD) if phrase.rstrip().endswith("*") else NOTHING
-    return Row((_row_of(map(text, parts), Gap()), ending, Boundary()))
+    ending = any_ending if phrase.rstrip().endswith("*") else Boundary()
+    may_be_spelled = len("".join(parts)) >= SPELLED_FROM
+    return Row((_row_of((_word(part, may_be_spelled) for part in parts), Gap()), ending))
+
+
+def _word(word: str, may_be_spelled: bool) -> Node:
+    written = text(word)
+    return choice((written, _row_of(written.parts, Gap()))) if may_be_spelled else written
 
 
 def _other_word(not_these: frozenset[str]) -> Node:
-    """A word of at most `LONGEST_WORD` characters that is none of these."""
-    return _unlike({"".join(words(word)) for word in not_these}, LONGEST_WORD)
+    """A word of a few characters that is none of these: about `LONGEST_WORD` at most."""
+    endings = {"".join(words(word)) for word in not_these}
+    longer = Row((_unlike(endings), Repeat(WORD, 0, LONGEST_WORD)))
+    return Row((choice((longer, *_begun(endings))), Boundary()))
 
 
-def _unlike(endings: set[str], left: int) -> Node:
-    """What may follow in a word so that it does not go on, and end, as one of these."""
-    if not endings:
-        return Row((WORD, Repeat(WORD, 0, left - 1), Boundary()))
+def _unlike(endings: set[str]) -> Node:
+    """What a word begins with that goes on as none of these."""
     firsts = {ending[0] for ending in endings if ending}
-    ways: list[Node] = []
+    ways: list[Node] = [Chars(frozenset(firsts) | {" "}, gaps=True, others=True)]
     for first in sorted(firsts):
+        ways.append(Row((text(first), _unlike({ending[1:] for ending in endings if ending.startswith(first)}))))
+    return choice(ways)
+
+
+def _begun(endings: set[str]) -> list[Node]:
+    """The words that these begin with, unless they are among them."""
+    ways: list[Node] = []
+    for first in sorted({ending[0] for ending in endings if ending}):
         further = {ending[1:] for ending in endings if ending.startswith(first)}
-        ways.append(Row((text(first), _after(further, left - 1))))
-    another = Chars(frozenset(firsts) | {" "}, gaps=True, others=True)
-    ways.append(Row((another, Repeat(WORD, 0, left - 1), Boundary())))
-    return Choice(tuple(ways))
-
-
-def _after(endings: set[str], left: int) -> Node:
-    """As `_unlike`, once something of the word has been read: it may also end, unless it is one of these."""
-    further = {ending for ending in endings if ending}
-    longer: Node = _unlike(further, left) if further else Row((WORD, Repeat(WORD, 0, left - 1), Boundary()))
-    return longer if "" in endings else Choice((Boundary(), longer))
+        ends = [*_begun(further)] if "" in further else [NOTHING, *_begun(further)]
+        if ends:
+            ways.append(Row((text(first), choice(ends))))
+    return ways
