@@ -91,8 +91,45 @@ def test_what_is_missing_is_named_before_anything_is_loaded(tmp_path: Path) -> N
     assert "no service 'gpt'" in one_line(antiphon("reply", file, "--llm", "gpt"))
     assert "no stack 'moon'" in one_line(antiphon("reply", file, "--stack", "moon"))
     assert "no persona 'nobody'" in one_line(antiphon("reply", file, "--persona", "nobody"))
+    assert "no policy 'noone'" in one_line(antiphon("reply", file, "--policy", "noone"))
     assert "HEARING" in one_line(antiphon("reply", file, "--architecture", "advanced_cascade"))
     assert "there is no folder" in one_line(antiphon("reply", file, "--out", tmp_path / "none" / "out.wav"))
+
+
+FORBIDS = """
+name: forbids
+summary: Forbids what everybody says.
+fallback: I would rather not say.
+rules:
+  - id: no-word
+    kind: terms
+    direction: said
+    action: redact
+    text: "[something]"
+    terms: [{term}]
+"""
+
+
+def test_a_policy_that_forbids_the_greeting_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "tone.wav"
+    soundfile.write(file, 0.3 * np.sin(np.arange(16000) / 20), 16000)
+    policy = tmp_path / "forbids.yaml"
+    policy.write_text(FORBIDS.format(term="Ferni"))
+    line = one_line(antiphon("reply", file, "--policy", policy))
+    assert "greeting is forbidden by rule no-word of policy forbids" in line
+
+
+def test_the_policy_given_is_the_one_that_holds(tmp_path: Path) -> None:
+    needs("qwen2.5-coder-1.5b-instruct-q4_k_m", "moonshine-tiny-en", "hibari-heart")
+    file = tmp_path / "france.wav"
+    soundfile.write(file, say("What is the capital of France?"), 16000)
+    policy = tmp_path / "forbids.yaml"
+    policy.write_text(FORBIDS.format(term="Paris"))
+    done = antiphon("reply", file, "--policy", policy, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)["turns"][0]["answer"]
+    assert "[something]" in answer
+    assert "Paris" not in answer
 
 
 def test_a_missing_model_is_one_line_with_the_mend(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ Result = TypeVar("Result")
 
 ArchitectureName = Annotated[str, typer.Option("--architecture", "-a", help="See `antiphon show`.")]
 PersonaName = Annotated[str, typer.Option(help="One that ships, or a YAML file.")]
+PolicyName = Annotated[
+    str | None, typer.Option(help="What may be heard and said: one that ships, or a YAML file; the persona's if none.")
+]
 StackName = Annotated[str, typer.Option(help="embedded or cloud.")]
 LlmName = Annotated[str | None, typer.Option(help="Another service for the LLM: embedded, anthropic.")]
 SttName = Annotated[str | None, typer.Option(help="Another service for STT: embedded, elevenlabs, deepgram.")]
@@ -118,6 +121,7 @@ def talk(
     architecture: ArchitectureName = "basic_cascade",
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
+    policy: PolicyName = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -136,7 +140,7 @@ def talk(
             _stack(stack, llm, stt, tts),
             host=host,
             port=port,
-            persona=_speaker(persona),
+            persona=_speaker(persona, policy),
             observers=_watching(record, personal),
             progress=loading.update,
             budget=_budget(budget),
@@ -155,6 +159,7 @@ def reply(
     architecture: ArchitectureName = "basic_cascade",
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
+    policy: PolicyName = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -174,7 +179,7 @@ def reply(
         if save is not None and not save.parent.is_dir():
             raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
         chosen = architectures.get(architecture)
-        speaker = _speaker(persona)
+        speaker = _speaker(persona, policy)
         services = _stack(stack, llm, stt, tts)
         check(chosen, services)
         observers = _watching(record, personal)
@@ -277,6 +282,7 @@ def daily(
     architecture: ArchitectureName = "basic_cascade",
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
+    policy: PolicyName = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -292,7 +298,7 @@ def daily(
     with reported():
         chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
         observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
-        run(join(room_url, token, chosen, services, _speaker(persona), observers(), limit, tracing))
+        run(join(room_url, token, chosen, services, _speaker(persona, policy), observers(), limit, tracing))
 
 
 @app.command()
@@ -741,13 +747,15 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run(coroutine)
 
 
-def _speaker(name: str) -> Any:
+def _speaker(name: str, policy: str | None) -> Any:
     """A persona whose policy is there: a call has no time for that."""
     from pipelines import personas, policies
 
     persona = personas.load(name)
+    if policy is not None:
+        persona = persona.model_copy(update={"policy": policy})
     if persona.policy != personas.Persona.model_fields["policy"].default:  # that one is made ready with the models
-        policies.prepared(persona.policy)
+        policies.check_persona(persona, policies.prepared(persona.policy))
     return persona
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,12 @@ OUTPUT_RATE = 24000
 CHUNK_SECS = 0.02
 QUIET_SECS = 1.0
 """Silence after which an answer counts as over."""
+
+
+@runtime_checkable
+class _Prepares(Protocol):
+    async def prepared(self) -> None: ...
+
 
 MakeWorker = Callable[[BaseTransport, Sequence[BaseObserver]], PipelineWorker]
 
@@ -213,9 +220,17 @@ async def calling(make_worker: MakeWorker) -> AsyncIterator[Caller]:
     async with running(worker, transport):
         feeding = asyncio.create_task(caller.feed())
         try:
+            await _prepared(worker)
             yield caller
         finally:
             feeding.cancel()
+
+
+async def _prepared(worker: PipelineWorker) -> None:
+    """Wait until models have read what every conversation begins with: elsewhere the greeting gives them the time."""
+    for processor in worker.pipeline.processors_with_metrics():
+        if isinstance(processor, _Prepares):
+            await processor.prepared()
 
 
 @asynccontextmanager

@@ -102,6 +102,7 @@ class EmbeddedLLMService(OpenAILLMService):
             for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
         self._tool_prompt = _ToolPrompt()
+        self._begun = asyncio.Event()
         self._beginning: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
 
@@ -147,6 +148,8 @@ class EmbeddedLLMService(OpenAILLMService):
             self._beginning = self.create_task(self._begin(), f"{self}::begin")
         elif isinstance(frame, (StartFrame, LLMContextAssistantTurnFrame)):
             await self._prepare()
+        if isinstance(frame, StartFrame):
+            self._begun.set()
 
     async def cleanup(self) -> None:
         await super().cleanup()
@@ -157,7 +160,8 @@ class EmbeddedLLMService(OpenAILLMService):
         await self._server_api.aclose()
 
     async def prepared(self) -> None:
-        """Wait until the server knows what it is being prepared for."""
+        """Wait until the service has started and the server knows what it is being prepared for."""
+        await self._begun.wait()
         for task in (self._beginning, self._preparing):
             if task:
                 await asyncio.wait([task])
