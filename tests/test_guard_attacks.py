@@ -14,7 +14,12 @@ import pytest
 from guardrails.fold import folded
 from guardrails.stream import StreamGuard
 from tests.guard_disguises import (
+    DIGITS,
+    ONES,
+    SEPARATORS,
+    TEENS,
     TELL,
+    TENS,
     address,
     address_in_disguise,
     card,
@@ -184,6 +189,7 @@ CARDS = {
     ],
 }
 
+PAUSES = (", ", "; ", ": ", "! ", ". ", "... ", "… ", "\n\n", ", um, ", ", uh, ", " like ", ", then ", ", and then ")
 LAUGH = "\N{FACE WITH TEARS OF JOY}"
 
 NUMBERS = {
@@ -240,6 +246,21 @@ NUMBERS = {
             "call plus ⟦four four two oh seven nine four six oh nine five eight⟧ ok",
             "call ⟦four fifteen, five five five, twenty-six seventy-one⟧ ok",
             "call ⟦415, um, 555, uh, 2671⟧ ok",
+            *(f"call ⟦{'415 555 2671'.replace(' ', pause)}⟧ ok" for pause in PAUSES),
+            *(f"call ⟦{'four fifteen|555|twenty-six seventy-one'.replace('|', pause)}⟧ ok" for pause in PAUSES),
+            *(f"call ⟦{'four one five|five five five|2671'.replace('|', pause)}⟧ ok" for pause in PAUSES),
+            *("call ⟦1, 415, 555, 2671⟧ ok", "call +⟦1, 415, 555, 2671⟧ ok", "call (⟦415), (555), 2671⟧ ok"),
+            *("call ⟦4, 1, 5, 5, 5, 5, 2, 6, 7, 1⟧ ok", "call ⟦4... 1... 5... 5... 5... 5... 2... 6... 7... 1⟧ ok"),
+            *("call ⟦020, 7946, 0958⟧ ok", "call +⟦44, 20, 7946, 0958⟧ ok", "call ⟦07700… 900… 123⟧ ok"),
+            "call ⟦415 point 555 point 2671⟧ ok",
+            "area code ⟦four one five, and then five five five, and then two six seven one⟧ ok",
+            "call ⟦four one five, five five five, two six seven one, extension one two three⟧ ok",
+            "call ⟦four fifteen, 555, 2671, extension 22⟧ ok",
+            "call ⟦one eight hundred, five five five, oh one ninety-nine⟧ ok",
+            "call plus ⟦forty-four, twenty, seventy-nine forty-six, oh nine fifty-eight⟧ ok",
+            "call plus ⟦forty-four twenty seven nine four six oh nine five eight⟧ ok",
+            "call ⟦oh two oh, seventy-nine forty-six, oh nine fifty-eight⟧ ok",
+            "call ⟦four like one five, five um five five, two six uh seven one⟧ ok",
         ],
     ),
     "an e-mail address": (
@@ -293,6 +314,15 @@ NUMBERS = {
                 "mailto:⟦jane@example.com⟧",
                 "to ⟦jane dash doe at gmail dot com⟧ ok",
             ),
+            *(f"to ⟦{'jane at gmail dot com'.replace(' ', pause)}⟧ ok" for pause in PAUSES[:-3]),
+            *(f"to ⟦{'j a n e at g m a i l dot c o m'.replace(' ', pause)}⟧ ok" for pause in ("... ", "… ", ". ")),
+            *("to ⟦jane at gmail . example . co . uk⟧ ok", "to ⟦jane @ gmail . it⟧ ok", "to ⟦jane @ gmail dotcom⟧ ok"),
+            *(
+                "to ⟦j a n e at g mail dot com⟧ ok",
+                "to ⟦jane at gmail dot com dot au⟧ ok",
+                "to ⟦jane at gmail dotcom⟧ ok",
+            ),
+            *("to ⟦jane, at sign, g. mail. com⟧ ok", "to ⟦jane at um gmail um dot um com⟧ ok"),
             *("to ⟦jane seven seven at gmail dot com⟧ ok", "to ⟦jane double seven at gmail dot com⟧ ok"),
         ],
     ),
@@ -353,16 +383,6 @@ def _hides(guarding: object, text: str, many: int = 12) -> None:
         assert said(StreamGuard(guarding), pieces) == expected, f"{text!r} as {pieces!r}"
 
 
-GAPS = (
-    "call ⟦four fifteen, five five five, twenty-six seventy-one⟧ ok",
-    "call ⟦415, um, 555, uh, 2671⟧ ok",
-    "to ⟦jane... at... gmail... dot... com⟧ ok",
-)
-"""What is known to get past; a test that begins to pass says so."""
-
-NOT_YET = pytest.mark.xfail(strict=True, reason="known to get past: pauses in telephone numbers and in said addresses")
-
-
 @pytest.mark.parametrize("text", [text for texts in CARDS.values() for text in texts])
 def test_no_way_to_write_or_say_a_card_gets_past(text: str) -> None:
     _hides(CARD, text)
@@ -371,7 +391,7 @@ def test_no_way_to_write_or_say_a_card_gets_past(text: str) -> None:
 @pytest.mark.parametrize(
     ("guarding", "text"),
     [
-        pytest.param(guarding, text, id=f"{kind}: {text}", marks=NOT_YET if text in GAPS else ())
+        pytest.param(guarding, text, id=f"{kind}: {text}")
         for kind, (guarding, texts) in NUMBERS.items()
         for text in texts
     ],
@@ -416,6 +436,24 @@ PASSES = [
     "Double the trouble, triple the fun: double seven is fourteen.",
     "Your total is three hundred and forty-two dollars and seventeen cents.",
     "One, two, three, four, five, six, seven.",
+    "Our total for four fifteen, five fifty, and twenty-six seventy.",
+    "They are four fifteen, five fifty, ten twenty, and six.",
+    "It leaves at nine fifteen, nine forty-five, ten fifteen.",
+    "It leaves at four oh five, five oh five, ten oh five.",
+    "Ages: twenty-three, forty-five, sixty-seven, eighty-one.",
+    "Packs of 250, 500, 1000.",
+    "Packs of two fifty, five hundred, one thousand.",
+    "We have 415, 555, and 2671 of them, or 415, 555, 612, 2671, 3000.",
+    "Your extensions are 4155, 5552, 2671, or 415, um, 2671.",
+    "In 2019, 2020, 2021 and in twenty nineteen, twenty twenty, twenty twenty-one.",
+    "We are open at 09:30, 10:45, 12:15 or 09.05, 9.30, 10.15, on 05/12, 06/12, 07/12.",
+    "The rates are 0.5, 0.75, 0.25, 0.1, and for 0, 10, 20, 30, 40, 50.",
+    "See chapters 01, 02, 03, 04, 05; the numbers drawn were 04, 12, 23, 31, 40, 44.",
+    "Scores: 3, 5, 2, 4, 5, 5, 1, 4, 4, 3, 2, 5.",
+    "We meet at noon... It is at home. Um, at nine, uh, in it.",
+    "Look at home . It is, um, at a place dot. In time.",
+    "He was at T. Mobile. In time, he was at a cafe. Dot was there.",
+    "They met at noon . It was nice at g. It was.",
     "He scored 6 3, 7 5, 6 4.",
     "# Heading\n\n* one\n* two\n\n1. three\n2. four",
     "",
@@ -494,15 +532,43 @@ def _address(random: Random) -> str:
     return address_in_disguise(address(random), random)
 
 
+def _phone(random: Random) -> str:
+    """A number of North America: its groups typed or said, with anything but "and" between them."""
+    exchange = [random.choice("23456789"), *random.choices(DIGITS, k=2)]
+    groups = [
+        random.choice(("415", "212", "907", "860")),
+        "".join(exchange),
+        "".join(random.choices(DIGITS, k=3)) + "7",
+    ]
+    way = random.choice((str, _in_ones, _in_pairs))
+    between = random.choice(((*SEPARATORS, *PAUSES), PAUSES))
+    said = way(groups[0])
+    return said + "".join(random.choice(between) + way(group) for group in groups[1:])
+
+
+def _in_ones(digits: str) -> str:
+    return " ".join("oh" if digit == "0" else ONES[int(digit)] for digit in digits)
+
+
+def _in_pairs(digits: str) -> str:
+    said = [ONES[int(digits[0])]] if len(digits) % 2 else []
+    for at in range(len(digits) % 2, len(digits), 2):
+        ten, one = map(int, digits[at : at + 2])
+        both = f"{TENS[ten - 2]} {ONES[one]}" if one else TENS[ten - 2]
+        said.append(_in_ones(digits[at : at + 2]) if not ten else TEENS[one] if ten == 1 else both)
+    return " ".join(said)
+
+
 DISGUISED = {
     "card": (TELL, lambda random: digits_in_disguise(card(random), random)),
     "ssn": (TELL, lambda random: digits_in_disguise(ssn(random), random, longest=1)),
     "iban": (TELL, lambda random: iban_in_disguise(iban(random), random)),
+    "phone": (TELL, _phone),
     "email": (re.compile("jane|doe|smith|lee|maria|kim|gmail|outlook"), _address),
 }
 
 
-@pytest.mark.parametrize("what", [pytest.param(what, marks=NOT_YET if what == "email" else ()) for what in DISGUISED])
+@pytest.mark.parametrize("what", DISGUISED)
 def test_no_disguise_made_by_chance_gets_past(what: str) -> None:
     random = Random(what)
     alone = policy(personal(what))

@@ -130,6 +130,7 @@ def long_texts() -> Iterator[str]:
     yield "x at " + " dot ".join(["y" * 60] * 40)
     yield "x @ " + " dash ".join(["y" * 60] * 40)
     yield gap.join(["x", *["dot", "y"] * 100])
+    yield gap.join(["x", *["um"] * 60, "at", "g", *["um"] * 60, "mail . y . com"])
     random = Random(1)
     for _ in range(150):
         pool = random.sample([*NUMBERS, *FILLERS, *PARTS], random.randint(1, 6))
@@ -166,7 +167,8 @@ def lines_run(work: Callable[[], None]) -> int:
     "unit",
     ["1 ", "1", "one ", "one", "twenty ", "double ", "one and uh ", "50 ", "12 34 56 78 90 ", "a.", "a ", "x at ", "a",
      "4111 1111 1111 1111 ", "GB29 NWBK 6016 1331 ", "g b 2 9 ", "i l ", "x@",
-     "x at a dot ", "four thousand one hundred "],
+     "x at a dot ", "x um ", "x at um ", "x at y . ", "415, 555, 2671, ", "four fifteen, ",
+     "four thousand one hundred "],
 )  # fmt: skip
 def test_twice_the_text_is_twice_the_work(unit: str) -> None:
     def work(size: int) -> Callable[[], None]:

@@ -330,22 +330,27 @@ class DigitScanner:
         pending: list[_Pending] = []
         if part in (Part.TYPED, Part.DIGITS, Part.LETTER):
             said = part is Part.DIGITS
+            readings: list[tuple[_Joint, str, int, str, bool]] = []
             for other in origin.pending:
                 digits = _completed(other, text)
                 if digits:
-                    self._extend(now, other.origin, digits, other.start, other.gap, said=said)
+                    readings.append((other.origin, digits, other.start, other.gap, other.part is not Part.REPEAT))
                     if other.part is Part.THOUSAND and len(text) == 1:
                         pending.append(_Pending(other.origin, Part.DIGITS, other.text + text, other.start, other.gap))
             if origin.reached:
-                self._extend(now, origin, text, start, gap, said=said, compound=len(text) > 1 and said)
+                # The usual reading of "fifty, six" is two numbers.
+                first = bool(readings) and pauses(gap) and "<" not in gap
+                readings.insert(0 if first else len(readings), (origin, text, start, gap, said and len(text) > 1))
                 if said and len(text) == 1 and text in "23456789":
                     pending.append(_Pending(origin, Part.PLURAL, text, start, gap))
+            for before, digits, begin, between, compound in readings:
+                self._extend(now, before, digits, begin, between, said=said, compound=compound)
         elif part is Part.TENS:
             for other in origin.pending:
                 if other.part in (Part.HUNDRED, Part.THOUSAND):
                     zeros = "" if other.part is Part.HUNDRED else "0"
                     digits = other.text + zeros + text
-                    self._extend(now, other.origin, digits + "0", other.start, other.gap, said=True)
+                    self._extend(now, other.origin, digits + "0", other.start, other.gap, said=True, compound=True)
                     pending.append(_Pending(other.origin, Part.TENS, digits, other.start, other.gap))
             if origin.reached:
                 self._extend(now, origin, text + "0", start, gap, said=True, compound=True)
@@ -360,7 +365,8 @@ class DigitScanner:
         elif origin.digits and origin.reached and not origin.fillers:
             for other in origin.pending:
                 if other.part is Part.DIGITS:
-                    self._extend(now, other.origin, other.text + "00", other.start, other.gap, said=True)
+                    hundreds = other.text + "00"
+                    self._extend(now, other.origin, hundreds, other.start, other.gap, said=True, compound=True)
                     pending.append(_Pending(other.origin, Part.HUNDRED, other.text, other.start, other.gap))
             zeros = "00" if part is Part.HUNDRED else "000"
             self._extend(now, origin, zeros, start, gap, said=True, compound=True)

@@ -28,12 +28,15 @@ class _As:
     SIGN = "sign"
     """Behind "at": "at sign"."""
     DOT = "dot"
+    DOTCOM = "dotcom"
     JOIN = "join"
     """Between two parts of a name: "dot", "underscore"."""
     HYPHEN = "hyphen"
     NUMBER = "number"
     COMMON = "common"
     """In front of "at" it is rather part of a sentence about a web site: "find us at acme dot com"."""
+    PAUSE = "pause"
+    """Nothing is meant by it, wherever it stands: "um"."""
     PROVIDER = "provider"
     """Behind "at" it is a mail service: then the word in front is a name, whatever it is."""
     TOP = "top"
@@ -47,7 +50,7 @@ _GENERIC = (
     "store shop cloud xyz blog email live news world agency company solutions services digital media group global "
     "systems network software studio design academy care health finance bank money legal law consulting support"
 ).split()
-_SURE = frozenset("com org net edu gov biz uk de fr io eu ca nl ch pl se dk fi jp ru cn br mx nz couk coma".split())
+_SURE = frozenset("co com org net edu gov biz uk de fr io eu ca nl ch pl se dk fi jp ru cn br mx nz couk coma".split())
 _COUNTRIES = (
     "ac ad ae af ag ai al am ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bw by bz ca cc cd "
     "cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ga gd ge "
@@ -81,10 +84,12 @@ def _words() -> dict[str, object]:
         (_As.AT, ["at"]),
         (_As.SIGN, ["sign", "symbol"]),
         (_As.DOT, ["dot", "period", "point"]),
+        (_As.DOTCOM, ["dotcom", "dotorg", "dotnet"]),
         (_As.JOIN, "dot period point underscore dash hyphen minus plus".split()),
         (_As.HYPHEN, ["dash", "hyphen", "minus"]),
         (_As.NUMBER, [word for word, value in NUMBERS.items() if value.part is not Part.LETTER]),
         (_As.COMMON, _SENTENCES),
+        (_As.PAUSE, "um uh er erm ah hmm".split()),
         (_As.PROVIDER, _PROVIDERS),
         (_As.TOP, _GENERIC + _COUNTRIES),
         (_As.SURELY_TOP, sorted(_SURE)),
@@ -98,8 +103,10 @@ _WORDS = _words()
 _TOPS = frozenset(_GENERIC) | frozenset(_COUNTRIES)
 LEXICON = Lexicon(_WORDS)
 _NONE: frozenset[str] = frozenset()
-_SPOKEN = frozenset((_As.AT, _As.JOIN))
+_SPOKEN = frozenset((_As.AT, _As.JOIN, _As.PAUSE))
 _GOES_ON = _SPOKEN | {_As.NUMBER}
+_BEHIND_LABEL = frozenset((_As.DOT, _As.DOTCOM, _As.HYPHEN, _As.PAUSE))
+_BEHIND_STOP = _BEHIND_LABEL | {_As.SURELY_TOP}
 _NO_SPANS: tuple[Span, ...] = ()
 _TIGHT = frozenset(".-+'%&=#!/?^{}|")
 """What may stand within a name, besides letters and digits; a dash stands for an underscore, too."""
@@ -130,6 +137,8 @@ class _Wait(Enum):
     TOP = auto()
     SURE_TOP = auto()
     """A top-level domain that cannot be the first word of a sentence."""
+    SPACED = auto()
+    """The same, or one more label: behind a full stop with a space on either side."""
     MORE = auto()
     """Nothing: it goes on as long as its characters follow each other."""
 
@@ -143,7 +152,7 @@ class _Domain:
         waiting: What it waits for.
         signed: Whether there is an "@".
         common: Whether the word in front is one of a sentence.
-        spelled: The letters of the label under way if it is spelled.
+        spelled: The letters of the label under way if it is spelled, behind a "-"; of a top-level domain behind a ".".
         labels: How many labels there are.
         size: How many characters there are.
         sure: Whether it is an address already.
@@ -261,11 +270,9 @@ class EmailScanner:
                     waiting = True
         kept = []
         for domain in self._domains:
-            if domain.waiting is _Wait.DOT:
-                alive = _As.DOT in ahead or _As.HYPHEN in ahead or (single and bool(domain.spelled))
-                waiting = True
-            elif domain.waiting is _Wait.SURE_TOP:
-                alive = _As.SURELY_TOP in ahead
+            if domain.waiting in (_Wait.DOT, _Wait.SURE_TOP):
+                behind = _BEHIND_LABEL if domain.waiting is _Wait.DOT else _BEHIND_STOP
+                alive = not ahead.isdisjoint(behind) or (single and bool(domain.spelled)) or _begun(domain)
                 waiting = True
             else:
                 alive = True
@@ -303,6 +310,10 @@ class EmailScanner:
             self._domains.append(_Domain(name[0][0], signed=False, common=self._name_common))
             self._name = [(self._start, self._size)]
             self._joined = False
+        elif _As.PAUSE in kinds and name:
+            name.append((self._start, self._size + len(self._gap)))
+            self._trim()
+            return spans
         elif _As.JOIN in kinds and name and not self._dangling:
             name.append((self._start, self._size + len(self._gap)))
             self._joined = self._dangling = True
@@ -332,35 +343,43 @@ class EmailScanner:
         if domain.waiting is _Wait.MORE:
             domain.waiting = _Wait.DOT
             return True
-        if domain.waiting is _Wait.DOT:
+        if domain.waiting in (_Wait.DOT, _Wait.SURE_TOP):
             if domain.spelled and single:
+                domain.waiting = _Wait.DOT
                 return self._spell(domain, spans)
-            domain.spelled = ""
+            if _As.PAUSE in kinds:
+                return True
+            alive = True
             if _As.DOT in kinds:
                 domain.waiting = _Wait.TOP
             elif _As.HYPHEN in kinds:
                 domain.waiting = _Wait.LABEL
             else:
-                return False
-            return True
+                if _As.DOTCOM in kinds or (domain.waiting is _Wait.SURE_TOP and _As.SURELY_TOP in kinds):
+                    self._accept(domain, spans)
+                else:
+                    alive = _begun(domain)
+                domain.waiting = _Wait.DOT
+            domain.spelled = ""
+            return alive
         if domain.waiting is _Wait.LABEL and not domain.labels and _As.SIGN in kinds and not domain.signed:
             domain.signed = True
             return True
-        top = _As.SURELY_TOP if domain.waiting is _Wait.SURE_TOP else _As.TOP
-        if domain.waiting is not _Wait.LABEL and top in kinds:
+        named = domain.waiting is not _Wait.LABEL
+        top = _As.TOP if domain.waiting is _Wait.TOP else _As.SURELY_TOP
+        if named and top in kinds:
             self._accept(domain, spans)
-        elif domain.waiting is _Wait.SURE_TOP:
-            return False
+        elif named and _As.PAUSE in kinds:
+            return True
         else:
             if domain.common and not domain.labels and not domain.signed and _As.PROVIDER not in kinds:
                 return False
             domain.labels += 1
+        domain.waiting, domain.spelled = _Wait.DOT, ""
         if single:
-            domain.spelled = ""
-            named = domain.waiting is not _Wait.LABEL
-            domain.waiting = _Wait.DOT
             return self._spell(domain, spans, top=named)
-        domain.waiting = _Wait.DOT
+        if _As.PAUSE in kinds:
+            domain.spelled = "-"
         return True
 
     def _spell(self, domain: _Domain, spans: list[Span], *, top: bool = False) -> bool:
@@ -394,6 +413,11 @@ class EmailScanner:
         return spans
 
 
+def _begun(domain: _Domain) -> bool:
+    """Whether a word may complete the label under way, as in "g mail", but not in "a mail"."""
+    return domain.spelled[:1] == "-" and domain.spelled != "-a"
+
+
 def _cross(domain: _Domain, gap: str) -> None:
     """What a gap means to an address."""
     domain.size += len(gap)
@@ -402,9 +426,10 @@ def _cross(domain: _Domain, gap: str) -> None:
         if "." in gap:
             if tight:
                 domain.waiting = _Wait.MORE if domain.sure and not domain.labels else _Wait.TOP
+            elif gap == " . ":
+                domain.waiting = _Wait.TOP if domain.signed and not domain.sure else _Wait.SPACED
             elif not domain.sure or not domain.labels:
                 domain.waiting = _Wait.SURE_TOP
-            domain.spelled = ""
         elif tight and gap in ("-", "--"):
             domain.waiting = _Wait.MORE if domain.sure and not domain.labels else _Wait.LABEL
             domain.spelled = ""
