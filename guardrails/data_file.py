@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml.reader import ReaderError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -56,7 +57,7 @@ class Document:
         node = self.root
         line = node.start_mark.line
         for step in location:
-            found = next((pair for pair in _children(node) if pair[0] == step), None)
+            found = next((pair for pair in _children(node) if str(pair[0]) == str(step)), None)
             if found is None:
                 break
             _, line, node = found
@@ -80,11 +81,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(None, None, "an alias, *name, is not read: write the value out", mark)
+            raise yaml.MarkedYAMLError(None, None, "an alias, *name, is not read", mark, "write the value out")
         self._depth += 1
         if self._depth > DEEPEST:
             mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(None, None, f"nested more than {DEEPEST} deep", mark)
+            raise yaml.MarkedYAMLError(None, None, f"nested more than {DEEPEST} deep", mark, "nest less")
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -94,9 +95,17 @@ class _Loader(yaml.SafeLoader):
         seen: set[Hashable] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(None, None, f"{key.value} is there twice", key.start_mark)
+                twice = f"{key.value} is there twice"
+                raise yaml.MarkedYAMLError(None, None, twice, key.start_mark, "take one of them out")
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, OverflowError) as fault:
+            what = f"a number or date that is none, {fault}"
+            raise yaml.MarkedYAMLError(None, None, what, node.start_mark, "put it in quotes") from None
 
 
 def parse(
@@ -129,12 +138,12 @@ def parse(
         raise error(f"{path}: cannot be read ({fault.strerror}): {otherwise}") from None
     except UnicodeDecodeError:
         raise error(f"{path.name}: is not text in UTF-8: save it as such") from None
-    except yaml.YAMLError as fault:
+    except ReaderError as fault:
+        line = text.count("\n", 0, fault.position) + 1
+        what = f"in line {line} (the character U+{fault.character:04X} is not allowed): take it out"
+        raise error(f"{path.name}: is not YAML {what}") from None
+    except yaml.MarkedYAMLError as fault:
         raise error(f"{path.name}: {_malformed(fault)}") from None
-    except (ValueError, OverflowError) as fault:
-        if isinstance(fault, error):
-            raise
-        raise error(f"{path.name}: holds a number or date that is none ({fault}): put it in quotes") from None
     if not isinstance(held, dict):
         raise error(f"{path.name}: holds no keys: write at least {required}")
     return Document(path, held, root)
@@ -181,7 +190,7 @@ def required(kind: type[BaseModel]) -> str:
 def says(fault: ErrorDetails) -> str:
     """A fault as a line: the key, what is wrong with it, and the mend."""
     key = ".".join(map(str, fault["loc"])) or "the file"
-    if fault["type"] == "extra_forbidden":
+    if fault["type"] in ("extra_forbidden", "invalid_key"):
         return f"{key} is no key here: take it out or correct its name"
     if fault["type"] == "missing":
         return f"{key} is missing: add it"
@@ -190,8 +199,8 @@ def says(fault: ErrorDetails) -> str:
     return f"{key}: {' '.join(fault['msg'].removeprefix('Value error, ').split())}"
 
 
-def _malformed(fault: yaml.YAMLError) -> str:
-    mark = getattr(fault, "problem_mark", None)
+def _malformed(fault: yaml.MarkedYAMLError) -> str:
+    mark = fault.problem_mark
     where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    what = getattr(fault, "problem", None) or "a character that YAML does not allow"
-    return f"is not YAML{where} ({' '.join(what.split())}): check indentation, colons and quotes there"
+    what = " ".join((fault.problem or "").split()).removeprefix("but ")
+    return f"is not YAML{where} ({what}): {fault.note or 'check indentation, colons and quotes there'}"

@@ -121,7 +121,7 @@ def _covers(rule: Rule, example: str) -> bool:
     return all(at in covered for at, char in enumerate(map(fold, example)) if char.kind is not Kind.IGNORED)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _automaton(rule: Rule) -> Automaton:
     return Automaton((tree, 0) for tree in trees(rule))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -70,6 +72,12 @@ class PolicyError(ValueError):
 
 def _one_line(text: Any) -> Any:
     return " ".join(text.split()) if isinstance(text, str) else text
+
+
+def _words(text: str) -> str:
+    if not regular.words(text):
+        raise ValueError(f"{text!r} has no word in it: write one")
+    return text
 
 
 def _phrase(phrase: str) -> str:
@@ -197,9 +205,11 @@ class PatternsRule(_Rule):
     def _bounded(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
             try:
-                regular.bound(regular.parse(pattern))
-            except ValueError as error:
-                raise ValueError(f"{pattern!r} {error}") from None
+                with warnings.catch_warnings(action="error", category=FutureWarning):
+                    regular.bound(regular.parse(pattern))
+            except (ValueError, FutureWarning) as error:
+                mend = r": write \[ for a bracket" if isinstance(error, FutureWarning) else ""
+                raise ValueError(f"{pattern!r} {error}{mend}") from None
         return patterns
 
 
@@ -221,6 +231,8 @@ class PersonalRule(_Rule):
     def _kept_where_heard(self) -> PersonalRule:
         if self.keep and (self.direction != ("heard",) or self.action != "redact"):
             raise _FaultError("keep", "is for rules that redact what is heard, and nothing else: write a rule for that")
+        if self.strict and "card" not in self.what:
+            raise _FaultError("strict", "is for cards: take it out")
         return self
 
     def _needs_no_text(self) -> bool:
@@ -308,6 +320,14 @@ class DisclosureRule(_Rule):
         return self.before
 
     @model_validator(mode="after")
+    def _is_heard(self) -> DisclosureRule:
+        try:
+            _words(self.text)
+        except ValueError as error:
+            raise _FaultError("text", str(error)) from None
+        return self
+
+    @model_validator(mode="after")
     def _when(self) -> DisclosureRule:
         if bool(self.before) == self.at_start:
             raise _FaultError("before", "say when: either phrases in before:, or at_start: true")
@@ -333,7 +353,16 @@ class ScriptRule(_Rule):
     before: tuple[Phrase, ...] = ()
     before_tools: tuple[Line, ...] = ()
 
+    _lines = field_validator("lines")(lambda lines: tuple(map(_words, lines)))
     _before = field_validator("before")(lambda before: tuple(map(_phrase, before)))
+
+    @field_validator("before_tools")
+    @classmethod
+    def _whole_names(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        for tool in tools:
+            if "*" in tool:
+                raise ValueError(f"{tool!r} has a *: name each tool")
+        return tools
 
     @property
     def phrases(self) -> tuple[str, ...]:
@@ -430,6 +459,20 @@ class ToolRule(_Rule):
     def watches(self, tool: str) -> bool:
         """Whether it is for a tool."""
         return tool.startswith(self.tool[:-1]) if self.tool.endswith("*") else tool == self.tool
+
+    @field_validator("tool")
+    @classmethod
+    def _open_at_the_end(cls, tool: str) -> str:
+        if "*" in tool[:-1]:
+            raise ValueError(f"{tool!r} has a * in its midst: only the end may be left open")
+        return tool
+
+    @field_validator("text")
+    @classmethod
+    def _braces_in_pairs(cls, text: str) -> str:
+        if re.search(r"[{}]", re.sub(r"\{\w+\}", "", text)):
+            raise ValueError("has a brace that is part of no {name}: write the name of an argument between two")
+        return text
 
     @field_validator("arguments")
     @classmethod
@@ -536,9 +579,11 @@ def find(policy: str | Path) -> Path:
         PolicyError: If it is the name of none.
     """
     path = Path(policy)
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix.lower() in (".yaml", ".yml"):
         return path
     if str(policy) not in names():
+        if path.is_file():
+            raise PolicyError(f"{path}: is not named as a YAML file: let its name end with .yaml")
         raise PolicyError(f"no policy {str(policy)!r}: choose {_either(names())} or give a YAML file")
     return FOLDER / f"{policy}.yaml"
 
@@ -574,9 +619,24 @@ def _fault(content: dict[str, Any], fault: ErrorDetails) -> tuple[Location, str]
 
 
 def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> str:
-    what = "a policy" if kind is Policy else f"a {kind.model_fields['kind'].default} rule"
+    name = "" if kind is Policy else kind.model_fields["kind"].default
+    what = f"{'an' if name[0] in 'aeiou' else 'a'} {name} rule" if name else "a policy"
+
+    def no_key() -> str:
+        return f"{key} is no key of {what}: choose {', '.join(_keys(kind))}"
+
+    def not_true() -> str:
+        return f"{key} {fault['input']!r} is neither true nor false: write one of them"
+
+    def no_number() -> str:
+        return f"{key} {fault['input']!r} is no {'whole ' if fault['type'].startswith('int') else ''}number: write one"
+
+    def no_mapping() -> str:
+        return f"{key or 'the rule'} is no mapping: write its keys below each other"
+
     known: dict[str, Callable[[], str]] = {
-        "extra_forbidden": lambda: f"{key} is no key of {what}: choose {', '.join(_keys(kind))}",
+        "extra_forbidden": no_key,
+        "invalid_key": no_key,
         "missing": lambda: f"{key} is missing: add it",
         "union_tag_not_found": lambda: f"kind is missing: choose {_either(KINDS)}",
         "union_tag_invalid": lambda: f"kind {fault['ctx']['tag']!r} is none: choose {_either(KINDS)}",
@@ -590,8 +650,18 @@ def _message(kind: type[Record], key: str, fault: ErrorDetails, cause: str) -> s
         "string_type": lambda: f"{key} is no text: put it in quotes",
         "string_pattern_mismatch": lambda: f"{key} {fault['input']!r} is no name: use letters, digits and - _ .",
         "tuple_type": lambda: f"{key} is no list: begin each item with a dash",
-        "model_type": lambda: f"{key} is no mapping: write its keys below each other",
-        "model_attributes_type": lambda: f"{key or 'the rule'} is no mapping: write its keys below each other",
+        "string_too_long": lambda: f"{key} is too long: write at most {fault['ctx']['max_length']} characters",
+        "bool_type": not_true,
+        "bool_parsing": not_true,
+        "int_type": no_number,
+        "int_parsing": no_number,
+        "int_from_float": no_number,
+        "float_type": no_number,
+        "float_parsing": no_number,
+        "finite_number": no_number,
+        "dict_type": no_mapping,
+        "model_type": no_mapping,
+        "model_attributes_type": no_mapping,
     }
     if fault["type"] in known:
         return known[fault["type"]]()

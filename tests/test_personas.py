@@ -77,7 +77,7 @@ def test_an_edited_file_is_read_again(tmp_path):
         ),
         (
             "name: \x00\n",
-            "is not YAML (a character that YAML does not allow): check indentation, colons and quotes there",
+            "is not YAML in line 1 (the character U+0000 is not allowed): take it out",
         ),
     ],
 )
