@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -145,6 +146,23 @@ def test_a_reader_that_is_gone_ends_it(policy: str) -> None:
     )
     os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    ("redirected", "message"),
+    [
+        ("<&-", "there is no standard input: give a text there"),
+        ("</dev/null >&-", "there is no standard output: give a file or a program for it"),
+        (
+            "--json </dev/null >/dev/full",
+            "standard output cannot be written (No space left on device): give another place for it",
+        ),
+    ],
+)
+def test_where_nothing_can_be_read_or_written_is_told_in_one_line(policy: str, redirected: str, message: str) -> None:
+    typed = f"{shlex.join(command('guard', '-p', policy))} {redirected}"
+    ended = subprocess.run(["/bin/sh", "-c", typed], stderr=subprocess.PIPE, check=False, text=True)
+    assert (ended.returncode, ended.stderr) == (2, f"antiphon: {message}\n")
 
 
 @pytest.mark.parametrize(

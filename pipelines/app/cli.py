@@ -513,6 +513,8 @@ def guard(
 
     with reported(), _unpiped():
         rules = load(policy)
+        if sys.stdin is None:
+            raise guarding.InputError("there is no standard input: give a text there")
         if sys.stdin.isatty():
             err.print("Type what is to be checked; Ctrl-D ends.", style="dim")
         source = guarding.chunks(sys.stdin.fileno())
@@ -548,15 +550,28 @@ def _verbatim(data: Any) -> None:
     _write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+class OutputError(OSError):
+    """Nothing can be written to standard output. One line with the mend."""
+
+    mendable = True
+
+
 @contextmanager
 def _unpiped() -> Iterator[None]:
-    """End as other programs do when nobody reads what is written any more."""
+    """End as other programs do when nobody reads what is written any more, or when it can't be written."""
+    if sys.stdout is None:
+        raise OutputError("there is no standard output: give a file or a program for it")
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # What is kept back there would be written once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(128 + signal.SIGPIPE) from None
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(128 + signal.SIGPIPE) from None
+        raise OutputError(f"standard output cannot be written ({error.strerror}): give another place for it") from None
 
 
 @policy.command("check")
