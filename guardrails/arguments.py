@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import lru_cache
 from json import dumps, loads
 from re import _constants as kind  # type: ignore[attr-defined]
@@ -19,12 +20,20 @@ LONGEST = 256
 MOST_WAYS = 100_000
 """In which a pattern may be tried on a text."""
 
+_ALSO = "then else minContains maxContains title description default examples deprecated $comment $schema $id".split()
+"""Keywords that constrain nothing by themselves."""
+_NAMED = frozenset("properties patternProperties dependentSchemas".split())
+_LISTED = frozenset("allOf anyOf oneOf prefixItems".split())
+_SINGLE = frozenset(
+    "not if then else contains items additionalProperties propertyNames unevaluatedItems unevaluatedProperties".split()
+)
+
 
 def check_schema(schema: dict[str, Any]) -> None:
     """Whether a schema can be used.
 
     Raises:
-        ValueError: If it is malformed, refers to another, or has a pattern that may take long. One line with the mend.
+        ValueError: If it is malformed, has an unknown keyword, refers to another, or has a pattern that may take long. One line with the mend.
     """
     # Takes a while to import, and few policies have schemas.
     from jsonschema import Draft202012Validator, SchemaError
@@ -36,6 +45,12 @@ def check_schema(schema: dict[str, Any]) -> None:
         raise ValueError(f"is no JSON schema ({where}{error.message}): correct it") from None
     except (re.error, RecursionError) as error:
         raise ValueError(f"is no JSON schema ({error}): correct it") from None
+    known = [*Draft202012Validator.VALIDATORS, *_ALSO]
+    for keyword in _keywords(schema):
+        if keyword not in known:
+            close = get_close_matches(keyword, known, 1)
+            mend = f"write {close[0]}" if close else "leave it out"
+            raise ValueError(f"has {keyword}, which is no keyword and would hold back nothing: {mend}")
     for key, value in _pairs(schema):
         if key in ("$ref", "$dynamicRef"):
             raise ValueError(f"refers to another schema ({value}): write it out in its place")
@@ -50,6 +65,17 @@ def check_schema(schema: dict[str, Any]) -> None:
 def fits(schema: dict[str, Any], arguments: dict[str, Any]) -> bool:
     """Whether a tool's arguments are as the schema says."""
     return bool(_validator(dumps(schema, sort_keys=True)).is_valid(arguments))
+
+
+def _keywords(schema: Any) -> Iterator[str]:
+    """Every keyword of a schema and of those in it."""
+    if not isinstance(schema, dict):
+        return
+    for key, held in schema.items():
+        yield str(key)
+        within = held.values() if key in _NAMED and isinstance(held, dict) else held if key in _LISTED else ()
+        for each in (held,) if key in _SINGLE else within:
+            yield from _keywords(each)
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:

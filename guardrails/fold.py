@@ -45,7 +45,7 @@ class Folded:
 IGNORED = Folded(Kind.IGNORED, ())
 SPACE = Folded(Kind.GAP, (" ",), space=True)
 DASH = Folded(Kind.GAP, (" ", ""), space=True)
-"""A dash, or a picture: a space, or nothing."""
+"""A dash, a dot in the middle, a control character that separates, or a picture: a space, or nothing."""
 
 _APOSTROPHE = Folded(Kind.GAP, ("'", ""))
 
@@ -54,6 +54,8 @@ _SKINS = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 _FILLERS = "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u180e\ufff9\ufffa\ufffb"
 _APOSTROPHES = "'’‘‛´′ʹʼʻˈ＇"
 _DASHES = "\u2212_\u30fc\uff70\u2043\u02d7"
+_DOTS = "·‧•∙⋅・･"
+_SEPARATORS = "\x1c\x1d\x1e\x1f\x85"
 _ALSO = {"0": "o", "1": "li", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "|": "li"}
 """What may stand for a letter."""
 
@@ -77,11 +79,11 @@ _LOOKALIKES = _read_lookalikes()
 @cache
 def fold(char: str) -> Folded:
     """What one character counts as."""
+    category = unicodedata.category(char)
+    if category == "Pd" or char in _DASHES or char in _DOTS or char in _SEPARATORS:
+        return DASH
     if char.isspace() or char == "\u2800":
         return SPACE
-    category = unicodedata.category(char)
-    if category == "Pd" or char in _DASHES:
-        return DASH
     if char in _APOSTROPHES:
         return _APOSTROPHE
     if char in _MARKUP or char in _FILLERS or char in _SKINS or category in ("Cf", "Cc", "Mn", "Me", "Cs", "Co", "Cn"):

@@ -101,7 +101,7 @@ class StreamGuard:
         self._sentences = Sentences()
         self._ended: list[tuple[int, int]] = []
         self._cutting = self._replacing = NEVER
-        self._preceded: dict[int, list[int]] = {}
+        self._preceded: list[Span] = []
         self._covered = False
         self._within = NEVER
         self._since = 0
@@ -356,7 +356,7 @@ class StreamGuard:
         for start, end, rank in spans:
             rule = self._rules[rank]
             if rule.action == "say_first":
-                self._preceded.setdefault(max(start, self._base), []).append(rank)
+                self._preceded.append(Span(start, end, rank))
             elif rule.action == "cut_sentence":
                 self._cut(start, end, rank)
             elif rule.action == "replace_sentence":
@@ -459,7 +459,6 @@ class StreamGuard:
             rule = self._rules[rank]
             if self._within == NEVER or (rank < self._within and rule.action != "redact"):
                 self._close(number)
-                self._say_before(out, number)
                 if rule.action in STOPS:
                     self._stop(out, rule.id, rule.action, rule.text, number)
                     return len(self._buffer)
@@ -478,9 +477,11 @@ class StreamGuard:
         self._decisions.append(Decision(rule, action, text, self._place(start), self._place(end)))
 
     def _say_before(self, out: Splice, number: int) -> None:
-        """What must be said before the words that begin here; the sentence that they belong to begins anew."""
-        for rank in self._preceded.pop(number, ()):
-            if rank in self._settled:
+        """What must be said before the words that this is the first to be heard of; their sentence begins anew."""
+        due = [span for span in self._preceded if span.start <= number]
+        self._preceded = [span for span in self._preceded if span.start > number]
+        for _, end, rank in due:
+            if rank in self._settled or end <= number:
                 continue
             self._settled.add(rank)
             said = "".join(self._said) + out.text

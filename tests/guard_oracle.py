@@ -17,7 +17,7 @@ MOST_GAPS = 12
 
 LOOKALIKES = {"а": "a", "е": "e", "о": "o", "р": "p", "с": "c", "ѕ": "s", "і": "i", "ο": "o", "α": "a", "ρ": "p"}
 LETTERS_OF_DIGITS = {"0": "o", "1": "li", "3": "e", "4": "a", "5": "s", "7": "t", "$": "s", "@": "a", "|": "li"}
-MAYBE_NOTHING = "-‐‑‒–—_.'’"
+MAYBE_NOTHING = "-‐‑‒–—_.'’·•\x1c\x1f\x85"
 SPELLED_FROM = 3
 """Letters that a phrase must have to be found with all its letters apart."""
 
@@ -40,10 +40,10 @@ class Unit:
 @lru_cache(None)
 def readings(char: str) -> tuple[frozenset[str], bool] | None:
     """What a character may be read as, and whether it belongs to a word; None if it is ignored."""
-    if char.isspace():
+    if char.isspace() and char not in MAYBE_NOTHING:
         return frozenset(" "), False
     category = unicodedata.category(char)
-    if char in IGNORED_SIGNS or category in ("Cf", "Cc", "Cs", "Cn", "Co", "Mn", "Me"):
+    if char in IGNORED_SIGNS or (char not in MAYBE_NOTHING and category in ("Cf", "Cc", "Cs", "Cn", "Co", "Mn", "Me")):
         return None
     if category == "So" or (char in MAYBE_NOTHING and char not in ".'’"):
         return frozenset((" ", "")), False

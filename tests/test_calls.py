@@ -111,7 +111,7 @@ async def test_a_language_model_that_dies_is_apologised_for_and_started_again() 
         broken = await asked
         # Said after the call has been quiet for a while, the apology would count as the next answer.
         async with asyncio.timeout(20):
-            while "sorry" not in words(broken.answer):
+            while "sorry" not in words(broken.answer):  # noqa: ASYNC110 (a turn tells nobody of its words)
                 await asyncio.sleep(0.02)
         turn = await caller.say(say("What is the capital of France?"), patience=20)
     assert server.alive

@@ -69,7 +69,8 @@ def test_the_policies_that_ship_are_invariant(name: str) -> None:
             yield guard.feed(piece)
         yield guard.finish()
 
-    for sample in SAMPLES[2], SAMPLES[6], "Guaranteed returns of 7%. You have diabetes. I promise a refund, sir.":
+    claims = "Guaranteed returns of 7%. You have diabetes. I promise a refund, sir."
+    for sample in SAMPLES[2], SAMPLES[6], claims, "You should buy bonds\nOk.", "Stocks? You should buy bonds now. Ok.":
         assert_chunk_invariant(guarded, lambda text: check(shipped, text, direction="said").text, sample, splits=2)
 
 

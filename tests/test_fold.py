@@ -43,7 +43,7 @@ def test_a_capital_i_may_be_an_l() -> None:
 
 
 def test_what_may_stand_for_nothing() -> None:
-    for char in "-–'’.😀":
+    for char in "-–'’.😀·•\x1f\x85":
         assert "" in fold(char).bases, char
         assert fold(char).kind is Kind.GAP
     for char in " \n,;":

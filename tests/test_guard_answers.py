@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
 from guardrails import Decision, Policy, StreamGuard, check
 from guardrails.stream import GUARD
+from tests.guarded import said, split
 
 
 def policy(*rules: dict[str, Any]) -> Policy:
@@ -205,3 +207,26 @@ def test_half_a_character_is_joined_to_its_other_half() -> None:
     high, low = "\ud83d", "\ude00"
     assert guard.feed("ok pa" + high) + guard.feed(low + "ss ") + guard.finish() == "ok [x] "
     assert guard.feed(low + "a" + high) + guard.feed("b") + guard.finish() == "ab"
+
+
+@pytest.mark.parametrize("action", ["redact", "cut_sentence", "replace_sentence", "stop"])
+def test_a_disclosure_is_owed_by_what_is_heard_of_its_topic_however_the_text_is_split(action: str) -> None:
+    random = Random(action)
+    phrases = ("fund", "invest now", "fund now", "now please fund", "please", "bonds")
+    bits = ("invest", "now", "please", "bonds", "fund", "a", "is.", "!", "\n", ",", "Ok.")
+    for _ in range(400):
+        disclosures = [
+            {**DISCLOSURE, "id": f"owed-{number}", "text": f"Note {number}.", "before": [random.choice(phrases)]}
+            for number in range(2)
+        ]
+        guarding = policy(terms(*random.sample(phrases, 2), action=action, text="Hm."), *disclosures)
+        text = " ".join(random.choices(bits, k=random.randint(1, 10)))
+        cuts = random.choices(range(len(text) + 1), k=2)
+        whole = said(StreamGuard(guarding), [text])
+        assert said(StreamGuard(guarding), split(text, cuts)) == whole, (text, cuts, guarding.rules)
+        assert said(StreamGuard(guarding), text) == whole, (text, guarding.rules)
+
+
+def test_nothing_is_owed_for_a_topic_of_which_nothing_is_heard() -> None:
+    guarding = policy(terms("fund", text="that"), {**DISCLOSURE, "id": "owed"})
+    assert said(StreamGuard(guarding), ["A fund. ", "Ok."]) == "A that. Ok."

@@ -68,7 +68,7 @@ WORDS = {
     "many that cannot be seen": ["a ⟦pass" + "\u200b" * 6 + "word⟧."],
     "markup": ["a ⟦pass**word⟧.", "a **⟦password**⟧.", "a ⟦pa`ss`word⟧.", "a ⟦p*a*s*s*w*o*r*d⟧.", "a ⟦pass~~word⟧."],
     "underscores": ["a _⟦password⟧_.", "a ⟦pass_word⟧.", "a ⟦p_a_s_s_w_o_r_d⟧."],
-    "dashes": [f"a ⟦pass{dash}word⟧." for dash in "-‐‑‒–—−﹣－"],
+    "dashes": [f"a ⟦pass{dash}word⟧." for dash in "-‐‑‒–—−﹣－·•\x1f\x85"],
     "letter by letter": ["a ⟦p a s s w o r d⟧.", "a ⟦p  a  s  s  w  o  r  d⟧.", "a ⟦P A S S W O R D⟧!"],
     "letters with stops": ["a ⟦p.a.s.s.w.o.r.d⟧ ok", "a ⟦p. a. s. s. w. o. r. d⟧ ok", "a ⟦P.A.S.S.W.O.R.D⟧ ok"],
     "letters with other signs": [

@@ -161,3 +161,20 @@ def test_a_long_text_fits_no_pattern() -> None:
 
 def test_a_property_may_be_called_as_a_keyword_is() -> None:
     check_schema({"properties": {"pattern": {"type": "string"}, "$ref": {"type": "string"}}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"propertys": {"amount": {"maximum": 20}}}, "propertys, which is no keyword.*write properties"),
+        ({"properties": {"amount": {"maxmum": 20}}}, "maxmum.*write maximum"),
+        ({"anyOf": [{"not": {"limit": 3}}]}, "limit.*leave it out|limit.*write"),
+    ],
+)
+def test_a_keyword_that_would_hold_back_nothing_is_refused(schema: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_schema(schema)
+
+
+def test_names_and_values_are_no_keywords() -> None:
+    check_schema({"properties": {"limit": {"enum": [{"odd": 1}], "title": "Limit", "default": {"odd": 1}}}})
