@@ -33,7 +33,8 @@ def check_schema(schema: dict[str, Any]) -> None:
     """Whether a schema can be used.
 
     Raises:
-        ValueError: If it is malformed, has an unknown keyword, refers to another, or has a pattern that may take long. One line with the mend.
+        ValueError: If it is malformed, has an unknown keyword, refers to another, or has a pattern that may take
+            long. One line with the mend.
     """
     # Takes a while to import, and few policies have schemas.
     from jsonschema import Draft202012Validator, SchemaError

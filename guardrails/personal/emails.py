@@ -39,6 +39,8 @@ class _As:
     """Nothing is meant by it, wherever it stands: "um"."""
     PROVIDER = "provider"
     """Behind "at" it is a mail service: then the word in front is a name, whatever it is."""
+    HALF = "half"
+    """Of a mail service, as in "hot mail": one more word may end the label."""
     TOP = "top"
     """The last part of a domain."""
     SURELY_TOP = "surely top"
@@ -91,6 +93,7 @@ def _words() -> dict[str, object]:
         (_As.COMMON, _SENTENCES),
         (_As.PAUSE, "um uh er erm ah hmm".split()),
         (_As.PROVIDER, _PROVIDERS),
+        (_As.HALF, "hot out proton fast rocket google i".split()),
         (_As.TOP, _GENERIC + _COUNTRIES),
         (_As.SURELY_TOP, sorted(_SURE)),
     ):
@@ -365,6 +368,9 @@ class EmailScanner:
         if domain.waiting is _Wait.LABEL and not domain.labels and _As.SIGN in kinds and not domain.signed:
             domain.signed = True
             return True
+        if domain.waiting is _Wait.LABEL and domain.labels and _As.DOT in kinds:
+            domain.waiting = _Wait.TOP  # what seemed to join two words of a label was a pause
+            return True
         named = domain.waiting is not _Wait.LABEL
         top = _As.TOP if domain.waiting is _Wait.TOP else _As.SURELY_TOP
         if named and top in kinds:
@@ -375,7 +381,7 @@ class EmailScanner:
             if domain.common and not domain.labels and not domain.signed and _As.PROVIDER not in kinds:
                 return False
             domain.labels += 1
-        domain.waiting, domain.spelled = _Wait.DOT, ""
+        domain.waiting, domain.spelled = _Wait.DOT, "-half" if _As.HALF in kinds else ""
         if single:
             return self._spell(domain, spans, top=named)
         if _As.PAUSE in kinds:
