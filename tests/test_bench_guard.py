@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pipecat.frames.frames import AggregatedTextFrame, Frame, LLMFullResponseStartFrame, LLMTextFrame
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
+)
 from pipecat.observers.base_observer import FramePushed
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -50,7 +56,7 @@ def test_a_part_that_there_is_not_is_refused() -> None:
         bench.run(["speed"], Path(), lambda what, done, of: None)
 
 
-async def test_the_delay_of_a_first_clause_is_that_of_the_last_words_it_waited_for() -> None:
+async def test_the_delay_of_a_first_clause_counts_from_when_it_would_have_left_without_the_guard() -> None:
     now = 0.0
     delay = GuardDelay(lambda: now)
     model, after = IdentityFilter(), IdentityFilter()
@@ -63,10 +69,14 @@ async def test_the_delay_of_a_first_clause_is_that_of_the_last_words_it_waited_f
 
     for begin in (0.0, 10.0):
         await pushed(begin, model, guard, LLMFullResponseStartFrame())
-        await pushed(begin + 1.0, model, guard, UnclearedTextFrame("Sure, "))
-        await pushed(begin + 1.1, model, guard, UnclearedTextFrame("I can"))
+        await pushed(begin + 0.9, model, guard, UnclearedTextFrame("Sure"))
+        await pushed(begin + 1.0, model, guard, UnclearedTextFrame(","))
+        await pushed(begin + 1.1, model, guard, UnclearedTextFrame(" I can"))
         await pushed(begin + 1.25, guard, after, LLMTextFrame("Sure, "))
         await pushed(begin + 1.3, after, after, AggregatedTextFrame("Sure,", "sentence"))
-        await pushed(begin + 9.0, guard, after, LLMTextFrame("I can"))
         await pushed(begin + 9.0, after, after, AggregatedTextFrame("I can", "sentence"))
-    assert delay.added_ms == pytest.approx([250.0, 250.0])
+    await pushed(20.0, model, guard, LLMFullResponseStartFrame())
+    await pushed(20.1, model, guard, UnclearedTextFrame("Sure"))
+    await pushed(20.2, model, guard, LLMFullResponseEndFrame())
+    await pushed(20.3, after, after, AggregatedTextFrame("Sure", "sentence"))
+    assert delay.added_ms == pytest.approx([300.0, 300.0, 100.0])

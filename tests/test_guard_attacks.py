@@ -338,6 +338,9 @@ NUMBERS = {
                 "to ⟦DE89-3704-0044-0532-0130-00⟧ ok",
                 "to ⟦FR14 2004 1010 0505 0001 3M02 606⟧ ok",
                 "to ⟦NL91ABNA0417164300⟧.",
+                "to ⟦NO9386011117947⟧ ok",
+                "to NO ⟦93 8601 1117 947⟧ ok",
+                "to no, ⟦ninety-three eighty-six oh one eleven seventeen nine four seven⟧ ok",
             ),
             *(
                 "to ⟦ＧＢ２９ ＮＷＢＫ ６０１６ １３３１ ９２６８ １９⟧ ok",

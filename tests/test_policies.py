@@ -104,3 +104,10 @@ def test_support_keeps_no_first_words_waiting() -> None:
     guard = StreamGuard(load("support"))
     assert all(rule.action != "replace_sentence" for rule in load("support").rules)
     assert guard.feed("Hello there, thank you") == "Hello there, thank "
+
+
+@pytest.mark.parametrize(
+    "clause", ["No,", "Oh no,", "Sure,", "Yes,", "Great!", "I see.", "Of course!", "Is it me,", "You're welcome!"]
+)
+def test_what_answers_begin_with_is_not_held(clause: str) -> None:
+    assert StreamGuard(load("support")).feed(clause).startswith(clause[:-1])

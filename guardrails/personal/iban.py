@@ -54,6 +54,12 @@ LEXICON = Lexicon(_SAID)
 _NAMES = frozenset(word for word in _SAID.values() if word.part in (Part.LETTER, Part.REPEAT))
 """Words with which a number may begin."""
 
+_LETTER_NAMES = frozenset(word for word in _SAID.values() if word.part is Part.LETTER)
+
+_COUNTRY_WORDS = frozenset("at be by do is it me no so".split())
+"""Countries' letters that are words of any sentence: where they stand apart they are let out, and what is covered
+begins behind them."""
+
 GROUP = 4
 """Characters that are written together."""
 
@@ -218,7 +224,7 @@ class _Held(NamedTuple):
 
     Args:
         tail: The last letters.
-        second: Where the last letter but one is.
+        second: Where the last letter but one is; `NEVER` if it has been let out.
         last: Where the last letter is.
         states: What may become a number, each with its first character.
         pending: Words that the next may complete: "double", "twenty"; with what is known before them.
@@ -239,6 +245,20 @@ class _Held(NamedTuple):
         for held, _, _ in self.pending:
             first = min(first, held.open)
         return min(first, *self.states.values()) if self.states else first
+
+    @property
+    def country_let_out(self) -> bool:
+        """Whether a digit is where a number would begin to be covered."""
+        return bool(self.tail.pairs) and self.second == NEVER
+
+    @property
+    def open_to_letters(self) -> int:
+        """The first character that is undecided if a letter follows."""
+        first = self.last if self.tail.letters else NEVER
+        for state, start in self.states.items():
+            if state.awaits != "n":
+                first = min(first, start)
+        return first
 
 
 _EMPTY = _Held(_NOTHING, NEVER, NEVER, {})
@@ -264,7 +284,7 @@ class IbanScanner:
         self.open_rank = NEVER
         self._place = LEXICON.root
         self._before = _EMPTY
-        self._before_open = NEVER
+        self._before_open = self._before_letters = NEVER
         self._tail = _NOTHING
         self._second = self._last = NEVER
         self._states: dict[Iban, int] = {}
@@ -296,10 +316,12 @@ class IbanScanner:
         if self._states:
             first = min(first, *self._states.values())
         if not place.quiet:
-            first = min(first, self._before_open)
             if place.note is None:
-                place.note = not _NAMES.isdisjoint(place.ahead | place.whole)
-            if place.note:
+                words = place.ahead | place.whole
+                place.note = not _NAMES.isdisjoint(words), words <= _LETTER_NAMES
+            name, only_letters = place.note
+            first = min(first, self._before_letters if only_letters else self._before_open)
+            if name or self._before.country_let_out:
                 first = min(first, self._start)
         elif self._size == 1:
             for held, _, _ in self._before.pending:
@@ -312,7 +334,9 @@ class IbanScanner:
     def _go_on(self, at: int, char: Folded, tail: _Tail) -> Sequence[Span]:
         following: dict[Iban, int] = {}
         spans: list[Span] = []
-        found = [(state, self._second) for state in tail.begun]
+        # Check digits don't begin with a letter that looks like one, or "no, I" would be the beginning of a number.
+        begun = tail.begun if char.digit or self._size > 1 else ()
+        found = [(state, at if self._second == NEVER else self._second) for state in begun]
         for state, start in self._states.items():
             for reading in _readings(char, state.awaits):
                 for after in _run((state,), reading):
@@ -334,15 +358,18 @@ class IbanScanner:
         before = self._before
         if self._size > 2 and not (values or self._states or before.pending):
             self._before, self._tail = _EMPTY, _NOTHING
-            self._before_open = self.open = self.open_rank = NEVER
+            self._before_open = self._before_letters = self.open = self.open_rank = NEVER
             return []
         spans: list[Span] = []
         tail = self._tail
+        second = self._second
         if self._size == 2:
             tail = _tail(tail.pairs, frozenset(), frozenset())
+            if all(state.country in _COUNTRY_WORDS for state in tail.pairs):
+                second = NEVER
         elif self._size > 2:
             tail = _NOTHING
-        now = _Held(tail, self._second, self._last, self._states)
+        now = _Held(tail, second, self._last, self._states)
         for word in values:
             if isinstance(word, Word):
                 now = self._said(word, before, now, spans)
@@ -352,6 +379,7 @@ class IbanScanner:
         self._before = now
         self._tail, self._second, self._last, self._states = now[:4]
         self._before_open = self.open = now.open
+        self._before_letters = now.open_to_letters
         self.open_rank = NEVER if self.open == NEVER else self._rank
         return spans
 
@@ -383,7 +411,7 @@ class IbanScanner:
 
     def _extended(self, held: _Held, text: str, start: int, now: _Held, spans: list[Span]) -> _Held:
         tail = held.tail.after((text,))
-        found = [(state, held.second) for state in tail.begun]
+        found = [(state, start if held.second == NEVER else held.second) for state in tail.begun]
         found += [(after, begin) for state, begin in held.states.items() for after in _run((state,), text)]
         states: dict[Iban, int] = {}
         self._keep(found, self._end, states, spans)

@@ -200,8 +200,10 @@ class Lexicon:
             sources.append((self._further, 0))
         branches: dict[tuple[int, int], tuple[_Branch, int]] = {}
         done: dict[tuple[object, int], None] = {}
+        # "I" is in every other sentence, and would be held for a "like" that begins with it.
+        bases = char.bases[:1] if place.beginning and char.bases == ("i", "l") else char.bases
         for branch, length in sources:
-            for base in char.bases:
+            for base in bases:
                 reached = _walk(branch, base)
                 if reached is None:
                     continue

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pipecat.frames.frames import AggregatedTextFrame, LLMFullResponseStartFrame, LLMTextFrame
+from pipecat.frames.frames import AggregatedTextFrame, Frame, LLMFullResponseEndFrame, LLMFullResponseStartFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameDirection
 from rich.table import Table
@@ -23,15 +23,15 @@ from pipelines.lab.caller import calling
 from pipelines.stacks.embedded import EMBEDDED
 from processors.guarding.frames import UnclearedTextFrame
 from processors.guarding.output import OutputGuard
+from processors.speaking.clauses import ClauseSplitter
 
 TURNS, QUICK_TURNS = 48, 6
 
 
 class GuardDelay(BaseObserver):
-    """Measures, in every answer, how long the guard kept what the first clause is made of.
+    """Measures, in every answer, how much later its first clause left than it would have without the guard.
 
-    A clause can leave when the last of the words that it needs has been let out; what the guard adds is the time since
-    these words came to it from the language model.
+    What the language model writes is cut as it comes, as if nothing kept it: the first clause would have left then.
 
     Args:
         clock: Seconds; the event loop's if none is given.
@@ -45,35 +45,29 @@ class GuardDelay(BaseObserver):
         self.added_ms: list[float] = []
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
         self._waiting = False
-        self._came: list[tuple[int, float]] = []
-        self._let_out: tuple[int, float] | None = None
+        self._unguarded = ClauseSplitter()
+        self._would: float | None = None
 
     async def on_push_frame(self, data: FramePushed) -> None:
         if data.direction is not FrameDirection.DOWNSTREAM:
             return
         comes = isinstance(data.destination, OutputGuard)
         if comes and isinstance(data.frame, LLMFullResponseStartFrame):
-            self._waiting, self._came, self._let_out = True, [], None
+            self._waiting, self._would, self._unguarded = True, None, ClauseSplitter()
         elif not self._waiting:
             return
-        elif comes and isinstance(data.frame, UnclearedTextFrame):
-            characters = self._came[-1][0] if self._came else 0
-            self._came.append((characters + len(data.frame.text), self._clock()))
+        elif comes and self._would is None and self._ends_clause(data.frame):
+            self._would = self._clock()
         elif isinstance(data.frame, AggregatedTextFrame):
-            self._clause_begins()
-        elif isinstance(data.source, OutputGuard) and isinstance(data.frame, LLMTextFrame):
-            characters = self._let_out[0] if self._let_out else 0
-            self._let_out = (characters + len(data.frame.text), self._clock())
+            self._waiting = False
+            if self._would is not None:
+                self.added_ms.append(1e3 * (self._clock() - self._would))
 
-    def _clause_begins(self) -> None:
-        """The first clause has left: only what came before it counts."""
-        self._waiting = False
-        if self._let_out is None:
-            return
-        characters, let_out = self._let_out
-        came = next((at for until, at in self._came if until >= characters), None)
-        if came is not None:
-            self.added_ms.append(1e3 * (let_out - came))
+    def _ends_clause(self, frame: Frame) -> bool:
+        """Whether a frame from the language model brings the first clause, or what there is of it, to its end."""
+        if isinstance(frame, UnclearedTextFrame):
+            return bool(self._unguarded.feed(frame.text))
+        return isinstance(frame, LLMFullResponseEndFrame)
 
 
 @dataclass
@@ -85,7 +79,7 @@ class FirstAudio:
     added_ms: list[float] = field(default_factory=list)
 
     def added(self, share: float) -> float:
-        """Milliseconds that the guard kept the first clause, over all answers."""
+        """Milliseconds by which the first clause left later, over all answers."""
         return float(np.percentile(self.added_ms, share)) if self.added_ms else float("nan")
 
     def as_json(self) -> dict[str, Any]:
@@ -156,6 +150,6 @@ def table(result: FirstAudio) -> Table:
         "of these the first clause", *(f"{one.part('first clause', share):.0f}" for one in both for share in (50, 95))
     )
     shown.add_row(
-        "of these kept by the guard", "", "", f"{result.added(50):.2f}", f"{result.added(95):.2f}", style="bold"
+        "later because of the guard", "", "", f"{result.added(50):.2f}", f"{result.added(95):.2f}", style="bold"
     )
     return shown
