@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pipecat.frames.frames import AggregatedTextFrame, Frame, LLMFullResponseEndFrame, LLMFullResponseStartFrame
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.transports.base_transport import BaseTransport
 from rich.table import Table
 
+from guardrails import Policy
 from pipelines.app import recording
 from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import INPUT_GUARD, OUTPUT_GUARD
 from pipelines.lab.bench_latency import TURNS_PER_CALL, Contestant, utterances
 from pipelines.lab.caller import calling
+from pipelines.policies import prepared
 from pipelines.stacks.embedded import EMBEDDED
 from processors.guarding.frames import UnclearedTextFrame
 from processors.guarding.output import OutputGuard
@@ -71,25 +75,58 @@ class GuardDelay(BaseObserver):
 
 
 @dataclass
-class FirstAudio:
-    """Both pipelines' turns, and what the guard added to each answer."""
+class Guarded:
+    """A pipeline with guards, its turns, and what the guard added to each answer."""
 
-    without: Contestant
-    guarded: Contestant
-    added_ms: list[float] = field(default_factory=list)
+    contestant: Contestant
+    delay: GuardDelay
 
     def added(self, share: float) -> float:
         """Milliseconds by which the first clause left later, over all answers."""
-        return float(np.percentile(self.added_ms, share)) if self.added_ms else float("nan")
+        return float(np.percentile(self.delay.added_ms, share)) if self.delay.added_ms else float("nan")
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        added = {f"p{share}": round(self.added(share), 3) for share in (50, 95, 100)}
+        return {"added_ms": added, "answers": len(self.delay.added_ms), "turns": self.contestant.as_json()}
+
+
+@dataclass
+class FirstAudio:
+    """The same turns without a guard, with rules that are decided, and with classifiers as well."""
+
+    without: Contestant
+    guarded: Sequence[Guarded]
+
+    @property
+    def contestants(self) -> list[Contestant]:
+        """All three."""
+        return [self.without, *(each.contestant for each in self.guarded)]
 
     def as_json(self) -> dict[str, Any]:
         """All figures."""
         return {
-            "added_ms": {f"p{share}": round(self.added(share), 3) for share in (50, 95, 100)},
-            "answers": len(self.added_ms),
-            "without_guard": self.without.as_json(),
-            "with_guard": self.guarded.as_json(),
+            self.without.name: self.without.as_json(),
+            **{each.contestant.name: each.as_json() for each in self.guarded},
         }
+
+
+def _guarded(name: str, policy: Policy) -> Guarded:
+    delay = GuardDelay()
+
+    def make(transport: BaseTransport, observers: Sequence[BaseObserver]) -> PipelineWorker:
+        return assemble(BASIC_CASCADE, EMBEDDED, transport, policy=policy, observers=[*observers, delay])
+
+    return Guarded(Contestant(name, make), delay)
+
+
+def with_judges(policy: Policy) -> Policy:
+    """A policy in which a classifier is asked as well, by every rule that may."""
+    rules = [
+        rule.model_copy(update={"judge": rule.kind}) if rule.kind in ("injection", "toxicity") else rule
+        for rule in policy.rules
+    ]
+    return policy.model_copy(update={"rules": tuple(rules)})
 
 
 async def run(data: Path, turns: int, on_turn: Callable[[int, int], None]) -> FirstAudio:
@@ -107,22 +144,22 @@ async def run(data: Path, turns: int, on_turn: Callable[[int, int], None]) -> Fi
     paths = every[:: max(1, len(every) // turns)][:turns]
     bare = BASIC_CASCADE.without(INPUT_GUARD, OUTPUT_GUARD, unguarded="measures what the guards cost")
     await EMBEDDED.load(BASIC_CASCADE)
-    delay = GuardDelay()
+    policy = prepared("support")
     result = FirstAudio(
-        Contestant("without a guard", lambda t, observers: assemble(bare, EMBEDDED, t, observers=observers)),
-        Contestant("guarded", lambda t, observers: assemble(BASIC_CASCADE, EMBEDDED, t, observers=[*observers, delay])),
+        Contestant("no guard", lambda t, observers: assemble(bare, EMBEDDED, t, observers=observers)),
+        (_guarded("rules", policy), _guarded("rules and judges", with_judges(policy))),
     )
-    contestants = (result.without, result.guarded)
-    for contestant in contestants:
+    of = len(result.contestants) * len(paths)
+    for contestant in result.contestants:
         # The first call warms what a process warms once.
-        await _call(Contestant("warm-up", contestant.make), paths[:1], on_turn, 0, 2 * len(paths))
-    delay.added_ms.clear()
+        await _call(Contestant("warm-up", contestant.make), paths[:1], on_turn, 0, of)
+    for each in result.guarded:
+        each.delay.added_ms.clear()
     done = 0
     for at in range(0, len(paths), TURNS_PER_CALL):
-        for contestant in contestants:
-            done = await _call(contestant, paths[at : at + TURNS_PER_CALL], on_turn, done, 2 * len(paths))
+        for contestant in result.contestants:
+            done = await _call(contestant, paths[at : at + TURNS_PER_CALL], on_turn, done, of)
     on_turn(done, done)
-    result.added_ms = delay.added_ms
     return result
 
 
@@ -139,17 +176,14 @@ async def _call(
 
 def table(result: FirstAudio) -> Table:
     """For people."""
-    shown = Table(title=f"From the end of speech to the first sound, {len(result.guarded.turns)} turns each, ms")
+    shown = Table(title=f"From the end of speech to the first sound, {len(result.without.turns)} turns each, ms")
     shown.add_column("")
-    for name in (result.without.name, result.guarded.name):
-        shown.add_column(f"{name} p50", justify="right")
+    for contestant in result.contestants:
+        shown.add_column(f"{contestant.name} p50", justify="right")
         shown.add_column("p95", justify="right")
-    both = (result.without, result.guarded)
-    shown.add_row("all", *(f"{one.percentile(share):.0f}" for one in both for share in (50, 95)))
-    shown.add_row(
-        "of these the first clause", *(f"{one.part('first clause', share):.0f}" for one in both for share in (50, 95))
-    )
-    shown.add_row(
-        "later because of the guard", "", "", f"{result.added(50):.2f}", f"{result.added(95):.2f}", style="bold"
-    )
+    every = [(contestant, share) for contestant in result.contestants for share in (50, 95)]
+    shown.add_row("all", *(f"{one.percentile(share):.0f}" for one, share in every))
+    shown.add_row("of these the first clause", *(f"{one.part('first clause', share):.0f}" for one, share in every))
+    added = [f"{each.added(share):.1f}" for each in result.guarded for share in (50, 95)]
+    shown.add_row("later because of the guard", "", "", *added, style="bold")
     return shown
