@@ -22,13 +22,27 @@ def prepared(name: str) -> Policy:
 
     Raises:
         PolicyError: If there is none or it is malformed.
+        JudgeError: If a classifier that it asks cannot be loaded.
     """
     from guardrails import load
-    from guardrails.compiled import compiled
 
-    policy = load(name)
+    return ready(load(name))
+
+
+def ready(policy: Policy) -> Policy:
+    """The policy, once its rules can be looked for and its classifiers are loaded: a call has no time for that.
+
+    Raises:
+        JudgeError: If a classifier cannot be loaded.
+    """
+    from guardrails.compiled import compiled
+    from guardrails.judging import scorer
+
     for direction in ("heard", "said", "tool_call"):
         compiled(policy, direction)
+    for rule in policy.rules:
+        if judge := getattr(rule, "judge", None):
+            scorer(judge)("Hello.")
     return policy
 
 

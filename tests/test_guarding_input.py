@@ -25,7 +25,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 
 from guardrails import Policy
-from guardrails.judging import Scores, use
+from guardrails.judging import JudgeError, Scores, use
+from pipelines.policies import ready
 from processors.guarding.admission import WITHHELD, Admission
 from processors.guarding.frames import GenerationStoppedFrame, GuardFrame, RefusedFrame, UnclearedTextFrame
 from processors.guarding.guards import Guards
@@ -356,3 +357,11 @@ async def test_a_judge_of_what_is_said_that_takes_too_long_ends_the_answer() -> 
             assert (report.rule, report.failure) == ("guard", "TimeoutError")
     finally:
         use("toxicity", None)
+
+
+def test_classifiers_are_loaded_before_a_call_and_one_that_cannot_be_stops_the_build(judge: Judge) -> None:
+    ready(JUDGING)
+    assert len(judge.asked) == 1
+    judge.error = JudgeError("the weights are gone: install them again")
+    with pytest.raises(JudgeError, match="weights are gone"):
+        ready(JUDGING)

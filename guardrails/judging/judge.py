@@ -15,6 +15,8 @@ class JudgeError(RuntimeError):
     Whoever asks has to treat the text as forbidden.
     """
 
+    mendable = True
+
 
 class Judge(Protocol):
     """Says how sure it is, by label, that a text is what it looks for. May be called in several threads at once."""

@@ -23,7 +23,7 @@ from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import INPUT_GUARD, OUTPUT_GUARD
 from pipelines.lab.bench_latency import TURNS_PER_CALL, Contestant, utterances
 from pipelines.lab.caller import calling
-from pipelines.policies import prepared
+from pipelines.policies import prepared, ready
 from pipelines.stacks.embedded import EMBEDDED
 from processors.guarding.frames import UnclearedTextFrame
 from processors.guarding.output import OutputGuard
@@ -147,7 +147,7 @@ async def run(data: Path, turns: int, on_turn: Callable[[int, int], None]) -> Fi
     policy = prepared("support")
     result = FirstAudio(
         Contestant("no guard", lambda t, observers: assemble(bare, EMBEDDED, t, observers=observers)),
-        (_guarded("rules", policy), _guarded("rules and judges", with_judges(policy))),
+        (_guarded("rules", policy), _guarded("rules and judges", ready(with_judges(policy)))),
     )
     of = len(result.contestants) * len(paths)
     for contestant in result.contestants:
