@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
-from pipelines import personas
+from pipelines import personas, policies
+from pipelines.stacks.cloud import VOICE_SETTINGS
+from processors.embedded.hibari import Controls
+from processors.speaking.delivery import SCALES, Delivery
 
 GOOD = "name: Otto\ninstructions: Be brief.\n"
+SIX = {name: personas.load(name) for name in ("ferni", "peter", "maya", "alex", "jordan", "nayan")}
+OPENING = 34
+"""Characters until the voice may begin: to the first mark at which it pauses."""
 
 
 @pytest.mark.parametrize("name", personas.names())
@@ -18,8 +26,86 @@ def test_what_ships_loads(name):
     assert personas.load(str(personas.FOLDER / f"{name}.yaml")) == persona
 
 
-def test_ferni_ships():
-    assert "ferni" in personas.names()
+def test_six_ship():
+    assert set(personas.names()) == set(SIX)
+
+
+@pytest.mark.parametrize("persona", SIX.values(), ids=SIX)
+def test_what_a_persona_says_passes_its_own_policy(persona):
+    policy = policies.prepared(persona.policy)
+    assert persona.greeting
+    policies.check_persona(persona, policy)
+    for example in persona.examples:
+        policies.check_persona(persona.model_copy(update={"greeting": example.answer}), policy)
+
+
+@pytest.mark.parametrize("persona", SIX.values(), ids=SIX)
+def test_examples_are_as_answers_should_be(persona):
+    """A small model writes what it has seen."""
+    assert 5 <= len(persona.examples) <= 7
+    for answer in [example.answer for example in persona.examples] + [persona.greeting]:
+        assert len(answer) <= 90, answer
+        assert len(re.findall(r"[.!?](?= |$)", answer)) <= 2, answer
+        assert re.search(r"[,.!?]", answer).start() <= OPENING, answer
+        assert re.fullmatch(r"[A-Za-z ,.!?']+", answer), answer
+    assert sum("software" in example.answer for example in persona.examples) >= 2
+    assert persona.name in persona.instructions.partition("\n")[0]
+    assert persona.name in persona.greeting
+    assert len(persona.instructions) <= 450
+
+
+@pytest.mark.parametrize("persona", SIX.values(), ids=SIX)
+def test_its_voices_are_what_the_services_take(persona):
+    assert set(persona.voices) <= {"embedded", "elevenlabs"}
+    Controls(**persona.voices.get("embedded", {}))
+    assert set(persona.voices.get("elevenlabs", {})) <= VOICE_SETTINGS
+
+
+def test_no_two_are_alike():
+    for what in (
+        lambda persona: persona.name,
+        lambda persona: persona.summary,
+        lambda persona: persona.instructions,
+        lambda persona: persona.greeting,
+        lambda persona: persona.apology,
+        lambda persona: persona.goodbye,
+        lambda persona: str(persona.voices.get("embedded")),
+        lambda persona: persona.voices.get("elevenlabs", {}).get("voice"),
+        lambda persona: str(persona.range),
+    ):
+        assert len({what(persona) for persona in SIX.values()}) == len(SIX)
+    answers = [example.answer for persona in SIX.values() for example in persona.examples]
+    assert len(set(answers)) == len(answers)
+
+
+# --- ranges ---
+
+
+@pytest.mark.parametrize("persona", SIX.values(), ids=SIX)
+def test_its_own_way_lies_within_its_range(persona):
+    plain = Delivery(style="warm", emphasis=("now",))
+    assert persona.range.hold(plain) == plain
+    assert persona.range.hold(Delivery(**dict.fromkeys(SCALES, 1.0))) == persona.range.highest
+    assert persona.range.hold(Delivery(**dict.fromkeys(SCALES, -1.0))) == persona.range.lowest
+
+
+def test_a_range_clips_what_it_names_and_nothing_else(tmp_path):
+    path = tmp_path / "otto.yaml"
+    path.write_text(GOOD + "range:\n  low: {pace: -0.5, warmth: 0}\n  high: {energy: 0.25}\n", encoding="utf-8")
+    held = personas.load(str(path)).range.hold(Delivery(warmth=-0.7, energy=0.9, pace=-0.8, pitch=-1.0, pauses=1.0))
+    assert held == Delivery(warmth=0.0, energy=0.25, pace=-0.5, pitch=-1.0, pauses=1.0)
+
+
+def test_without_a_range_nothing_is_clipped():
+    persona = personas.Persona(name="Otto", instructions="Be brief.")
+    for end in (-1.0, 1.0):
+        widest = Delivery(**dict.fromkeys(SCALES, end))
+        assert persona.range.hold(widest) == widest
+
+
+def test_a_persona_survives_being_written_down():
+    for persona in SIX.values():
+        assert personas.Persona.model_validate(persona.model_dump(mode="json")) == persona
 
 
 def test_a_file_of_ones_own(tmp_path):
@@ -45,8 +131,8 @@ def test_an_edited_file_is_read_again(tmp_path):
     [
         (
             GOOD + "voice: deep\n",
-            "line 3: voice is no key of a persona: choose name, instructions, examples, greeting, apology, goodbye, "
-            "policy, voices",
+            "line 3: voice is no key of a persona: choose name, summary, instructions, examples, greeting, apology, "
+            "goodbye, policy, voices, range",
         ),
         ("name: Otto\n", "line 1: instructions is missing: add it"),
         ("name: Otto\ninstructions: ' \n  '\n", "line 2: instructions is empty: fill it in"),
@@ -60,6 +146,16 @@ def test_an_edited_file_is_read_again(tmp_path):
         ),
         (GOOD + "examples: [{caller: Hi, answer: ''}]\n", "line 3: examples.0.answer is empty: fill it in"),
         (GOOD + "voices: {embedded: loud}\n", "line 3: voices.embedded: Input should be a valid dictionary"),
+        (GOOD + "range: {mid: {}}\n", "line 3: range.mid is no key of a range: choose low, high"),
+        (
+            GOOD + "range:\n  low: {pitch: -0.5, volume: 0}\n",
+            "line 4: range.low: volume is no scale: choose warmth, energy, pace, pitch, softness, pauses",
+        ),
+        (GOOD + "range: {low: {pace: 0.5}}\n", "line 3: range.low: pace is 0.5: give a number from -1 to 0"),
+        (GOOD + "range: {high: {pace: 1.5}}\n", "line 3: range.high: pace is 1.5: give a number from 0 to 1"),
+        (GOOD + "range: {high: {pace: fast}}\n", "line 3: range.high.pace: Input should be a valid number"),
+        (GOOD + "range: {high: {pace: true}}\n", "line 3: range.high.pace: Input should be a valid number"),
+        (GOOD + "range: wide\n", "line 3: range: Input should be a valid dictionary or instance of DeliveryRange"),
         (
             "name: Otto\ninstructions: [1, 2\n",
             "is not YAML in line 3, column 1 (expected ',' or ']', but got '<stream end>'): "

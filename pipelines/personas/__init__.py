@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from guardrails.data_file import Record, read, says
+from processors.speaking.delivery import SCALES, Delivery
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -31,11 +32,66 @@ class Example(Record):
     answer: str = Field(min_length=1)
 
 
+Scales = dict[str, Annotated[float, Field(strict=True)]]
+"""Some of `processors.speaking.delivery.SCALES`, each with a number."""
+
+
+class DeliveryRange(Record):
+    """How far a persona goes in the way it says something. Its own way, 0 on every scale, always lies within.
+
+    Args:
+        low: The least of each scale, -1 to 0; -1 for those that are not named.
+        high: The most of each, 0 to 1; 1 for those that are not named.
+    """
+
+    low: Scales = Field(default_factory=dict)
+    high: Scales = Field(default_factory=dict)
+
+    @field_validator("low")
+    @classmethod
+    def _below(cls, scales: Scales) -> Scales:
+        return _between(scales, -1.0, 0.0)
+
+    @field_validator("high")
+    @classmethod
+    def _above(cls, scales: Scales) -> Scales:
+        return _between(scales, 0.0, 1.0)
+
+    @property
+    def lowest(self) -> Delivery:
+        """The least of every scale."""
+        return _delivery(-1.0, self.low)
+
+    @property
+    def highest(self) -> Delivery:
+        """The most of every scale."""
+        return _delivery(1.0, self.high)
+
+    def hold(self, delivery: Delivery) -> Delivery:
+        """A delivery as this persona would give it: clipped on every scale."""
+        return delivery.within(self.lowest, self.highest)
+
+
+def _delivery(otherwise: float, named: Scales) -> Delivery:
+    scales: dict[str, Any] = {name: named.get(name, otherwise) for name in SCALES}
+    return Delivery(**scales)
+
+
+def _between(scales: Scales, low: float, high: float) -> Scales:
+    for name, value in scales.items():
+        if name not in SCALES:
+            raise ValueError(f"{name} is no scale: choose {', '.join(SCALES)}")
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value:g}: give a number from {low:g} to {high:g}")
+    return scales
+
+
 class Persona(Record):
     """Who speaks.
 
     Args:
         name: What the persona calls itself.
+        summary: What it is like, in a few words, for whoever chooses.
         instructions: The system prompt.
         examples: Turns for language models that learn more from examples than from instructions, as the embedded one.
         greeting: Said when a caller arrives; empty to wait for the caller.
@@ -44,9 +100,11 @@ class Persona(Record):
         policy: What it may hear, say and do: the name of a policy that ships, or a YAML file, sought from the folder
             of the persona's own.
         voices: Per TTS service, its settings for this persona. Numbers are finite.
+        range: How far it goes in the way it says something; as far as can be if none is given.
     """
 
     name: str = Field(min_length=1)
+    summary: str = ""
     instructions: str = Field(min_length=1)
     examples: tuple[Example, ...] = ()
     greeting: str = ""
@@ -54,6 +112,14 @@ class Persona(Record):
     goodbye: str = "I'm sorry, I have to go now. Thank you for the talk, and goodbye."
     policy: str = Field(default="support", min_length=1)
     voices: dict[str, dict[str, str | float]] = Field(default_factory=dict)
+    range: DeliveryRange = DeliveryRange()
+
+
+_PARTS: dict[str, tuple[type[Record], str]] = {
+    "examples": (Example, "an example"),
+    "range": (DeliveryRange, "a range"),
+}
+"""What a persona's keys hold that have keys of their own, and what to call it."""
 
 
 def names() -> list[str]:
@@ -81,6 +147,6 @@ def load(name: str) -> Persona:
 def _wrong(error: ErrorDetails) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        kind, what = (Example, "an example") if error["loc"][0] == "examples" else (Persona, "a persona")
+        kind, what = _PARTS.get(str(error["loc"][0]), (Persona, "a persona"))
         return f"{key} is no key of {what}: choose {', '.join(kind.model_fields)}"
     return says(error)
