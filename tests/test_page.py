@@ -186,6 +186,57 @@ async def test_words_appear_as_they_are_heard_and_spoken(microphone: Path) -> No
         assert await page.evaluate("window.loudest") == pytest.approx(0.49, abs=0.15)
 
 
+async def test_whom_one_talks_with_is_chosen_on_the_page(silence: Path) -> None:
+    one = Talk(BASIC_CASCADE, standin.stack())
+    async with serving(one) as url, chromium(silence) as browser, opened(browser, url) as page:
+        choices = page.get_by_role("group", name="Who answers")
+        await expect(choices.get_by_role("radio")).to_have_count(6)
+        await expect(choices.get_by_role("radio", name="Ferni")).to_be_checked()
+        await expect(page.locator("#agent-name")).to_have_text("Ferni")
+
+        await choices.get_by_role("radio", name="Maya").check()
+        await expect(page.get_by_role("heading", name="Talk with Maya")).to_be_visible()
+        await expect(page.locator("#welcome-text")).to_contain_text(personas.load("maya").summary)
+        await expect(page.locator("#agent-name")).to_have_text("Maya")
+        await start_talking(page)
+        await expect(choices).to_be_hidden()
+        assert one.calls.workers[-1].app_resources.persona == personas.load("maya")
+        await expect(page.locator("#turns .agent .who")).to_have_text(["Maya"])
+
+        # A connection that is taken up again is with the same one.
+        await drop(one)
+        await expect(page.locator(".note")).to_contain_text("Maya doesn't know what was said before.")
+        await page.wait_for_selector('body[data-phase="talking"]')
+        assert one.calls.workers[-1].app_resources.persona.name == "Maya"
+
+        # The next call is with whom one likes, by keyboard as well, and old turns keep their name.
+        await page.keyboard.press("Escape")
+        maya = choices.get_by_role("radio", name="Maya")
+        await expect(maya).to_be_checked()
+        await maya.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(choices.get_by_role("radio", name="Nayan")).to_be_checked()
+        await start_talking(page)
+        assert one.calls.workers[-1].app_resources.persona.name == "Nayan"
+        await expect(page.locator("#turns .agent .who").last).to_have_text("Nayan")
+        await expect(page.locator("#turns .agent .who").first).to_have_text("Maya")
+
+
+async def test_a_choice_outlives_the_server(silence: Path) -> None:
+    async with chromium(silence) as browser:
+        async with serving(talk()) as url:
+            page = await browser.new_page()
+            await page.goto(url)
+            await page.get_by_role("radio", name="Jordan").check()
+            await start_talking(page)
+        await expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        again = talk()
+        async with serving(again, port=int(url.rpartition(":")[2])):
+            await expect(page.get_by_role("radio", name="Jordan")).to_be_checked()
+            await start_talking(page)
+            assert again.calls.workers[0].app_resources.persona.name == "Jordan"
+
+
 STARTED, STOPPED, CUT = ({"type": f"bot-{what}"} for what in ("started-speaking", "stopped-speaking", "interrupted"))
 MAKING, MADE = {"type": "bot-tts-started"}, {"type": "bot-tts-stopped"}
 

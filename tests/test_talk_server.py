@@ -71,11 +71,11 @@ class Peer:
         except MediaStreamError:
             pass
 
-    async def call(self, client: httpx.AsyncClient) -> httpx.Response:
-        """Offer, and take the answer if there is one."""
+    async def call(self, client: httpx.AsyncClient, persona: str = "") -> httpx.Response:
+        """Offer, to a persona by its name if one is given, and take the answer if there is one."""
         await self.pc.setLocalDescription(await self.pc.createOffer())
         offer = {"type": "offer", "sdp": self.pc.localDescription.sdp}
-        response = await client.post("/api/offer", json=offer)
+        response = await client.post("/api/offer", json=offer | ({"persona": persona} if persona else {}))
         if response.is_success:
             answer = response.json()
             await self.pc.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
@@ -282,6 +282,10 @@ async def test_only_the_page_is_served(path: str) -> None:
         (b'{"type": "answer", "sdp": "v=0"}', 422),
         (b'{"type": "offer", "sdp": 7}', 422),
         (b'{"type": "offer", "sdp": "v=0", "pc_id": "x"}', 422),
+        (b'{"type": "offer", "sdp": "v=0", "persona": 7}', 422),
+        (b'{"type": "offer", "sdp": "v=0", "persona": "' + b"x" * 201 + b'"}', 422),
+        (b'{"type": "offer", "sdp": "v=0", "persona": "Nobody"}', 400),
+        (b'{"type": "offer", "sdp": "v=0", "persona": "../ferni"}', 400),
         (b'{"type": "offer", "sdp": ""}', 400),
         (b'{"type": "offer", "sdp": "hello"}', 400),
         (b'{"type": "offer", "sdp": "v=0\\r\\nm=audio x y z\\r\\n"}', 400),
@@ -381,6 +385,42 @@ async def test_a_caller_is_greeted_and_hears_it() -> None:
     assert heard["text"] == FERNI.greeting
     assert candidates
     assert all(" 127.0.0.1 " in line for line in candidates)
+
+
+async def test_a_call_is_with_the_persona_that_was_chosen() -> None:
+    talk = Talk(BASIC_CASCADE, standin.stack())
+    async with ready(talk) as client, peer() as one, peer() as other:
+        offered = (await client.get("/api/status")).json()["personas"]
+        assert (await one.call(client, "Maya")).is_success
+        assert (await other.call(client)).is_success
+        greeted = []
+        for caller in (one, other):
+            await caller.hear("bot-ready")
+            while (heard := (await caller.hear("bot-output"))["data"])["spoken_status"] != "completed":
+                pass
+            greeted.append(heard["text"])
+        speakers = [worker.app_resources.persona for worker in talk.calls.workers]
+    maya = personas.load("maya")
+    assert speakers == [maya, FERNI]
+    assert greeted == [maya.greeting, FERNI.greeting]
+    assert [each["name"] for each in offered] == ["Alex", "Ferni", "Jordan", "Maya", "Nayan", "Peter"]
+    assert {"name": "Maya", "summary": maya.summary} in offered
+
+
+def test_who_is_chosen_is_held_to_the_policy_of_the_server() -> None:
+    careful = Talk(BASIC_CASCADE, standin.stack(), persona=FERNI.model_copy(update={"policy": "finance"}))
+    assert {persona.policy for persona in careful.personas.values()} == {"finance"}
+    assert careful.chosen("Maya") == personas.load("maya").model_copy(update={"policy": "finance"})
+    assert careful.chosen("") is careful.chosen("Ferni") is careful.persona
+
+
+def test_a_persona_of_ones_own_comes_before_one_that_ships() -> None:
+    own = personas.Persona(name="Maya", instructions="Be brief.")
+    talk = Talk(BASIC_CASCADE, standin.stack(), persona=own)
+    assert talk.chosen("Maya") is talk.chosen("") is own
+    assert len(talk.personas) == len(personas.names())
+    with pytest.raises(server.NobodyError, match="nobody of that name: choose Alex, Ferni, Jordan"):
+        talk.chosen("maya")
 
 
 async def test_clients_get_nothing_from_before_the_guard() -> None:

@@ -41,6 +41,9 @@ LINES = 4
 """Calls at a time. They share the models, so each one more makes all answers later."""
 
 
+LONGEST_NAME = 200
+"""Characters of a persona's name that are worth looking for."""
+
 LOADING_THREAD = "loading models"
 
 
@@ -51,12 +54,17 @@ class ServerError(RuntimeError):
 
 
 class Offer(BaseModel):
-    """What the page posts to start a call."""
+    """What the page posts to start a call: with whom, if not with the one that the server was started with."""
 
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["offer"]
     sdp: str = Field(max_length=LARGEST_BODY)
+    persona: str = Field(default="", max_length=LONGEST_NAME)
+
+
+class NobodyError(ValueError):
+    """There is no persona of that name to talk with. The message is one line."""
 
 
 class Loading:
@@ -121,11 +129,14 @@ class Loading:
 class Talk:
     """One architecture with one stack, talked to from the page.
 
+    The page offers the personas that ship beside the one given. Whoever is chosen is held to the policy of that one: it
+    is what the server was started with, and no page can have another.
+
     Args:
         architecture: What calls are assembled from.
         stack: Which service fills each slot.
         host: The name or address that the server listens on.
-        persona: Who speaks; `ferni` if none is given.
+        persona: Who speaks if the page chooses nobody; `ferni` if none is given.
         observers: Makes what watches a conversation, for each anew.
         progress: Told how loading goes, from any thread.
         budget: What each call may cost.
@@ -151,6 +162,9 @@ class Talk:
         self.stack = stack
         self.host = host
         self.persona = persona or personas.load("ferni")
+        held = {"policy": self.persona.policy}
+        shipped = (personas.load(name).model_copy(update=held) for name in personas.names())
+        self.personas = {each.name: each for each in shipped} | {self.persona.name: self.persona}
         self.observers = observers
         self.budget = budget
         self.tracing = tracing
@@ -164,20 +178,34 @@ class Talk:
             from pipelines.app.web_calls import Calls
 
             self._calls = Calls(
-                lambda transport: assemble(
+                lambda transport, persona: assemble(
                     self.architecture,
                     self.stack,
                     transport,
-                    persona=self.persona,
+                    persona=persona,
                     observers=self.observers(),
                     budget=self.budget,
                     tracing=self.tracing,
                 ),
                 host=self.host,
                 limit=LINES,
-                greeting=self.persona.greeting,
             )
         return self._calls
+
+    def chosen(self, name: str) -> Persona:
+        """Who speaks in a call.
+
+        Args:
+            name: A persona's; empty for the one that the server was started with.
+
+        Raises:
+            NobodyError: If there is none of that name.
+        """
+        if not name:
+            return self.persona
+        if name not in self.personas:
+            raise NobodyError(f"there is nobody of that name: choose {', '.join(sorted(self.personas))}")
+        return self.personas[name]
 
     @property
     def not_ready(self) -> str:
@@ -198,6 +226,7 @@ class Talk:
                 "vendors": sorted({service.name for service in services.values() if service.keys}),
             },
             "persona": self.persona.name,
+            "personas": [{"name": name, "summary": self.personas[name].summary} for name in sorted(self.personas)],
         }
 
     async def close(self) -> None:
@@ -221,14 +250,14 @@ def create_app(talk: Talk) -> FastAPI:
             offer = Offer.model_validate_json(await request.body())
         except ValidationError:
             logger.warning("refused a request with 422: not an offer")
-            raise HTTPException(422, 'send {"type": "offer", "sdp": "…"}') from None
+            raise HTTPException(422, 'send {"type": "offer", "sdp": "…"}, and "persona" to choose one') from None
         if talk.loading.state != "ready":
             raise HTTPException(503, talk.not_ready)
         from pipelines.app.web_calls import BadOfferError, BusyError
 
         try:
-            return await talk.calls.answer(offer.sdp)
-        except BadOfferError as error:
+            return await talk.calls.answer(offer.sdp, talk.chosen(offer.persona))
+        except (BadOfferError, NobodyError) as error:
             logger.warning(f"refused an offer: {error}")
             raise HTTPException(400, str(error)) from None
         except BusyError as error:
@@ -251,7 +280,7 @@ def create_app(talk: Talk) -> FastAPI:
             await send_away(websocket, talk.not_ready)
             return
         try:
-            await talk.calls.evaluate(websocket)
+            await talk.calls.evaluate(websocket, talk.persona)
         except (BusyError, NoEvalError) as error:
             await send_away(websocket, str(error))
         except Exception as error:

@@ -25,6 +25,7 @@ from pipecat.workers.runner import WorkerRunner
 from pipelines.app import evals
 from pipelines.app.web_gate import is_loopback
 from pipelines.lab.latency import LatencyObserver, TurnMarks
+from pipelines.personas import Persona
 
 PATIENCE_SECS = 10
 """How long a page may be out of reach before its call is given up."""
@@ -32,7 +33,7 @@ PATIENCE_SECS = 10
 LARGEST_MESSAGE = 16 * 1024
 """Characters of a data channel message that are worth parsing. The page's own have at most some hundred."""
 
-Build = Callable[[BaseTransport], PipelineWorker]
+Build = Callable[[BaseTransport, Persona], PipelineWorker]
 
 
 class BadOfferError(ValueError):
@@ -135,18 +136,16 @@ class Calls:
     """The conversations that are going on.
 
     Args:
-        build: Makes the worker for a transport.
+        build: Makes the worker for a transport, and who speaks.
         host: The name or address that the web server listens on.
         limit: How many calls at a time.
-        greeting: What is said to a caller on arrival; empty to wait for the caller.
     """
 
-    def __init__(self, build: Build, *, host: str, limit: int, greeting: str = "") -> None:
+    def __init__(self, build: Build, *, host: str, limit: int) -> None:
         self._build = build
         self._media = ExitStack()
         self._media.enter_context(media_on(host))
         self._limit = limit
-        self._greeting = greeting
         self._workers: dict[SmallWebRTCConnection | WebSocket, PipelineWorker | None] = {}
         self._runs: set[asyncio.Task[None]] = set()
 
@@ -160,11 +159,12 @@ class Calls:
         """How many calls are going on or being set up."""
         return len(self._workers)
 
-    async def answer(self, sdp: str) -> dict[str, str]:
+    async def answer(self, sdp: str, persona: Persona) -> dict[str, str]:
         """Take a call.
 
         Args:
             sdp: A browser's offer, with an audio line.
+            persona: Who speaks, and greets.
 
         Returns:
             The answer for the browser: `sdp`, `type` and `pc_id`.
@@ -180,23 +180,24 @@ class Calls:
             listen_for_us_only(connection)
             await _initialize(connection, sdp)
             transport = SmallWebRTCTransport(connection, TransportParams(audio_in_enabled=True, audio_out_enabled=True))
-            worker = self._build(transport)
+            worker = self._build(transport, persona)
         except BaseException:
             del self._workers[connection]
             await connection.disconnect()
             raise
         self._workers[connection] = worker
-        run = asyncio.create_task(self._run(connection, transport, worker))
+        run = asyncio.create_task(self._run(connection, transport, worker, persona.greeting))
         self._runs.add(run)
         run.add_done_callback(self._runs.discard)
         answer: dict[str, str] = connection.get_answer()
         return answer
 
-    async def evaluate(self, websocket: WebSocket) -> None:
+    async def evaluate(self, websocket: WebSocket, persona: Persona) -> None:
         """Take a call from Pipecat's eval harness, and hold it until either hangs up.
 
         Args:
             websocket: Not accepted yet.
+            persona: Who speaks, and greets.
 
         Raises:
             BusyError: If all lines are taken. The connection has not been accepted then.
@@ -206,9 +207,9 @@ class Calls:
         self._workers[websocket] = None
         try:
             transport = await evals.accept(websocket)
-            worker = self._build(transport)
+            worker = self._build(transport, persona)
             self._workers[websocket] = worker
-            run = asyncio.create_task(converse(WorkerRunner(handle_sigint=False), transport, worker, self._greeting))
+            run = asyncio.create_task(converse(WorkerRunner(handle_sigint=False), transport, worker, persona.greeting))
             self._runs.add(run)
             run.add_done_callback(self._runs.discard)
             await asyncio.wait((run,))
@@ -223,12 +224,16 @@ class Calls:
             )
 
     async def _run(
-        self, connection: SmallWebRTCConnection, transport: SmallWebRTCTransport, worker: PipelineWorker
+        self,
+        connection: SmallWebRTCConnection,
+        transport: SmallWebRTCTransport,
+        worker: PipelineWorker,
+        greeting: str,
     ) -> None:
         runner = WorkerRunner(handle_sigint=False)
         watch = asyncio.create_task(_watch(connection, runner))
         try:
-            await converse(runner, transport, worker, self._greeting)
+            await converse(runner, transport, worker, greeting)
         except Exception as error:
             logger.error(f"a call broke: {type(error).__name__}: {error}")
         finally:

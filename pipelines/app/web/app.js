@@ -12,6 +12,7 @@ const transcript = new Transcript($("turns"), (text) => ($("announcer").textCont
 
 let phase = "loading"; // loading, unavailable, ready, asking, connecting, talking
 let agent = "The agent";
+let personas = []; // whom the caller may choose from
 let call = null;
 let microphone = null;
 let muted = false;
@@ -45,6 +46,7 @@ function refresh() {
   $("talk-label").textContent = $("talk").title = buttonLabel(talking, pending);
   $("talk-icon").setAttribute("href", talking && muted ? "#icon-mic-off" : "#icon-mic");
   $("hang-up").hidden = !talking;
+  $("personas").hidden = phase !== "ready" || personas.length < 2;
   $("phase").classList.toggle("visually-hidden", talking);
   $("speaking").hidden = !talking;
   $("speaking").textContent = speaking();
@@ -110,9 +112,8 @@ function serverGone() {
   complain("The server is gone", "Start it again in the terminal, with “make talk” or “antiphon talk”. This page goes on when it is back.");
 }
 
-function introduce({ state, progress, architecture, stack, persona }) {
-  agent = transcript.agentName = persona;
-  $("agent-name").textContent = persona;
+function introduce({ state, progress, architecture, stack, persona, personas: offered }) {
+  offer(offered, persona);
   $("build").replaceChildren(make("span", architecture.name.replaceAll("_", " ")), make("span", stack.name));
   $("build").title = architecture.summary;
   $("privacy").hidden = false;
@@ -121,14 +122,33 @@ function introduce({ state, progress, architecture, stack, persona }) {
     : "Everything runs on this machine. What you say doesn't leave it.";
   $("hints").hidden = state !== "ready";
   $("parts").hidden = state === "ready";
-  if (state === "ready") {
-    $("welcome-title").textContent = `Talk with ${persona}`;
-    $("welcome-text").textContent = "Press the microphone, let the browser use it, and say something, for example:";
-    return;
-  }
+  if (state === "ready") return choose(agent);
   $("welcome-title").textContent = "Getting ready";
-  $("welcome-text").textContent = `${persona} is loading. The first start takes longest.`;
+  $("welcome-text").textContent = `${agent} is loading. The first start takes longest.`;
   showProgress(progress);
+}
+
+// The caller's choice outlives a server that comes back, if it still has it.
+function offer(offered, otherwise) {
+  personas = offered;
+  agent = transcript.agentName = personas.some(({ name }) => name === agent) ? agent : otherwise;
+  $("agent-name").textContent = agent;
+  const choices = personas.map(({ name, summary }) => {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "radio", name: "persona", value: name, title: summary, checked: name === agent });
+    const label = document.createElement("label");
+    label.append(input, make("span", name));
+    return label;
+  });
+  $("personas").replaceChildren($("personas").firstElementChild, ...choices);
+}
+
+function choose(name) {
+  agent = transcript.agentName = $("agent-name").textContent = name;
+  const summary = personas.find((persona) => persona.name === name)?.summary ?? "";
+  const press = "Press the microphone, let the browser use it, and say something, for example:";
+  $("welcome-title").textContent = `Talk with ${name}`;
+  $("welcome-text").textContent = `${summary} ${press}`.trim();
 }
 
 function showProgress(progress) {
@@ -201,7 +221,7 @@ async function connect() {
   current.addEventListener("lost", () => call === current && lost());
   current.addEventListener("left", () => call === current && left());
   try {
-    await current.connect(microphone);
+    await current.connect(microphone, agent);
   } catch (error) {
     if (call !== current) return;
     hangUp();
@@ -351,6 +371,7 @@ $("talk").addEventListener("click", () => {
   else if (phase === "talking") toggleMute();
   else hangUp();
 });
+$("personas").addEventListener("change", ({ target }) => choose(target.value));
 $("hang-up").addEventListener("click", () => {
   hangUp();
   $("talk").focus();

@@ -25,8 +25,11 @@ export class Call extends EventTarget {
   #channel;
   #over = false;
 
-  /** Resolves when the agent is ready to listen; rejects with a CallError, or an AbortError after hangUp(). */
-  async connect(stream) {
+  /**
+   * Call a persona by its name. Resolves when it is ready to listen; rejects with a CallError, or an AbortError after
+   * hangUp().
+   */
+  async connect(stream, persona) {
     const [track] = stream.getAudioTracks();
     this.#peer.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
     this.#peer.addEventListener("track", ({ track }) => this.#emit("audio", new MediaStream([track])));
@@ -36,7 +39,7 @@ export class Call extends EventTarget {
     ready.catch(() => {});
     await this.#peer.setLocalDescription();
     // The server has one address to be reached at and needs none of ours.
-    const answer = await this.#post({ type: "offer", sdp: this.#peer.localDescription.sdp });
+    const answer = await this.#post({ type: "offer", sdp: this.#peer.localDescription.sdp, persona });
     await this.#peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
     await ready;
     this.#timers.push(setInterval(() => this.#heartbeat(), HEARTBEAT_MS));
