@@ -677,6 +677,19 @@ def lab(
     _publish(result.as_json(), bench_lab.table(result), save, json)
 
 
+@bench.command()
+def voices(
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """How well the personas' voices are told apart, and how well each is understood."""
+    from pipelines.lab import voices as measured
+
+    with reported(), _turns("speaking") as (progress, task):
+        result = measured.run(lambda name, done, of: progress.update(task, completed=done, total=of, description=name))
+    _publish(measured.as_json(result), measured.table(result), save, json)
+
+
 @bench.command("guard")
 def bench_guard(
     data: DataFolder = Path("../shared/data"),

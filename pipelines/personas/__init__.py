@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from guardrails.data_file import Record, read, says
-from processors.speaking.delivery import SCALES, Delivery
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from processors.speaking.delivery import Delivery
 
 FOLDER = Path(__file__).parent
 
@@ -73,11 +74,15 @@ class DeliveryRange(Record):
 
 
 def _delivery(otherwise: float, named: Scales) -> Delivery:
+    from processors.speaking.delivery import SCALES, Delivery
+
     scales: dict[str, Any] = {name: named.get(name, otherwise) for name in SCALES}
     return Delivery(**scales)
 
 
 def _between(scales: Scales, low: float, high: float) -> Scales:
+    from processors.speaking.delivery import SCALES
+
     for name, value in scales.items():
         if name not in SCALES:
             raise ValueError(f"{name} is no scale: choose {', '.join(SCALES)}")

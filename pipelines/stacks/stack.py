@@ -30,6 +30,7 @@ ASSEMBLY = (
     "processors.guarding.guards",
     "processors.guarding.sentences",
     "processors.speaking.apology",
+    "processors.speaking.delivery",
     "processors.turns.strategy",
     "processors.turns.vad",
 )

@@ -34,7 +34,7 @@ PAUSE_SECS = 0.06
 
 
 class Ear(Protocol):
-    """What hears one caller: `processors.hearing.ear.Ear`. Called in a thread, one call at a time."""
+    """What hears one caller: `processors.hearing.voice.Hearer`. Called in a thread, one call at a time."""
 
     def hear(self, samples: Samples, start: int) -> Cue:
         """How a piece of speech was said: mono at 16 kHz in [-1, 1], from a sample since the call began."""
@@ -44,7 +44,7 @@ class Ear(Protocol):
         """Of a turn's pieces, how the turn was said."""
         ...
 
-    def turn_done(self, cues: Sequence[Cue]) -> None:
+    def turn_done(self, cues: Sequence[Cue]) -> object:
         """Take a turn into what is known of the caller."""
         ...
 
