@@ -48,6 +48,7 @@ class Head:
         centres: Of the classes, of shape (C, d).
         within: How much speech of one class and caller differs, of shape (d, d).
         between: How much callers differ, of shape (d, d).
+        temperature: What the logarithms of odds are divided by where they are told, and not where they teach.
     """
 
     classes: tuple[str, ...]
@@ -56,6 +57,7 @@ class Head:
     centres: Floats
     within: Floats
     between: Floats
+    temperature: float = 1.0
 
     def place(self, features: NDArray[np.floating]) -> Floats:
         """Discriminants of features, of shape (…, F) to (…, d)."""
@@ -73,11 +75,14 @@ class Head:
             point: Discriminants, of shape (…, d).
             offset: What is known of the caller, of the same leading shape.
         """
+        return self._chances(point, offset, self.temperature)
+
+    def _chances(self, point: Floats, offset: Offset, temperature: float) -> Floats:
         away = (point - offset.mean)[..., np.newaxis, :] - self.centres
         spread = self.within + offset.covariance
         scaled = np.linalg.solve(spread, np.swapaxes(away, -1, -2))
         distance = np.sum(np.swapaxes(away, -1, -2) * scaled, axis=-2)
-        odds = np.exp(-0.5 * (distance - distance.min(axis=-1, keepdims=True)))
+        odds = np.exp(-0.5 / temperature * (distance - distance.min(axis=-1, keepdims=True)))
         chances: Floats = odds / odds.sum(axis=-1, keepdims=True)
         return chances
 
@@ -89,7 +94,7 @@ class Head:
             offset: What was known before.
             weight: How much the turn counts, up to 1.
         """
-        chances = self.posterior(point, offset)
+        chances = self._chances(point, offset, 1.0)
         gain = np.linalg.solve(self.within / weight + offset.covariance, offset.covariance)  # symmetric: its transpose
         away = (point - offset.mean)[..., np.newaxis, :] - self.centres
         steps = away @ gain
@@ -118,7 +123,7 @@ class Head:
                 arrays = {f.name: stored[f.name].astype(np.float64) for f in fields(cls) if f.name != "classes"}
         except (OSError, ValueError, KeyError) as error:
             raise HeadError(f"{path}: is no head ({error}): reinstall antiphon, or train it again") from error
-        return cls(classes, **arrays)
+        return cls(classes, **{**arrays, "temperature": float(arrays["temperature"])})
 
 
 def grouped(classes: Sequence[str], chances: Floats, worth: Mapping[str, float]) -> Floats:

@@ -1,0 +1,254 @@
+"""Hears how one caller speaks: phrases in, cues out, and a notion of this caller that grows with every turn."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from processors.hearing import prosody
+from processors.hearing.cues import EMOTIONS, RATE, Cue, Score
+from processors.hearing.features import describe
+from processors.hearing.heads import Floats, Head, Offset, grouped
+from processors.hearing.level import SILENCE
+from processors.hearing.worth import AROUSAL, VALENCE
+from processors.pcm import Samples
+
+SHORTEST = 0.3
+"""Seconds that a phrase has at least."""
+
+LONGEST = 30.0
+"""Seconds of a phrase that are heard: its last."""
+
+_TREND_TURNS = 3
+_KEPT = 256
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What the voice is judged by.
+
+    Args:
+        emotions: Among its classes are all of `EMOTIONS`; arousal and valence come from it as well.
+        hesitation: Its classes are "fluent" and "hesitant".
+    """
+
+    emotions: Head
+    hesitation: Head
+
+    @classmethod
+    def load(cls, folder: Path) -> Heads:
+        """Read a folder that the recipe wrote. Raises HeadError."""
+        return cls(Head.load(folder / "emotions.npz"), Head.load(folder / "hesitation.npz"))
+
+
+@functools.cache
+def shipped() -> Heads:
+    """The heads that come with the project. Raises HeadError."""
+    return Heads.load(Path(__file__).with_name("heads"))
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """What a phrase gave, to be put together for its turn."""
+
+    start: int
+    end: int
+    seconds: float
+    point: Floats
+    syllables: float
+    hesitation: float
+    loudness: float
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What a turn left behind, for those after it."""
+
+    minute: float
+    arousal: float
+    valence: float
+    pace: float | None
+    loudness: float
+
+
+@dataclass
+class Hearer:
+    """One caller's ears in one conversation. Not for several threads at once.
+
+    Args:
+        heads: What the voice is judged by; the project's own by default.
+    """
+
+    heads: Heads = field(default_factory=shipped)
+
+    def __post_init__(self) -> None:
+        self._caller: Offset = self.heads.emotions.stranger()
+        self._phrases: dict[tuple[int, int], _Phrase] = {}
+        self._turns: list[_Turn] = []
+
+    @property
+    def turns_heard(self) -> int:
+        """Turns with speech in them that are over."""
+        return len(self._turns)
+
+    def hear(self, samples: Samples, start: int = 0) -> Cue:
+        """How a phrase of the present turn was said.
+
+        Args:
+            samples: Mono at 16 kHz in [-1, 1], at least 0.3 s. Of more than 30 s the last 30 are heard.
+            start: Position of the first sample since the call began.
+
+        Returns:
+            Its cue; where there is only silence, one that leans nowhere.
+
+        Raises:
+            ValueError: If the samples are not one-dimensional, too few or not finite.
+            WeightsError: If the encoder can't be had.
+        """
+        if samples.ndim != 1 or len(samples) < SHORTEST * RATE:
+            raise ValueError(f"samples of shape {samples.shape}: give mono audio of at least {SHORTEST} s")
+        if not np.isfinite(samples).all():
+            raise ValueError("samples hold values that are not finite: repair the audio first")
+        end = start + len(samples)
+        described = describe(samples[-int(LONGEST * RATE) :])
+        if described is None:
+            return self._nothing(start, end)
+        numbers, contours = described.features, described.contours
+        hesitation = self.heads.hesitation
+        judged = hesitation.posterior(hesitation.place(numbers), hesitation.stranger())
+        phrase = _Phrase(
+            start=start,
+            end=end,
+            seconds=prosody.speaking_seconds(contours),
+            point=self.heads.emotions.place(numbers),
+            syllables=float(len(prosody.syllables(contours))),
+            hesitation=float(judged[hesitation.classes.index("hesitant")]),
+            loudness=described.speech.level,
+        )
+        self._phrases[start, end] = phrase
+        while len(self._phrases) > _KEPT:
+            del self._phrases[next(iter(self._phrases))]
+        return self._cue(phrase)
+
+    def joined(self, cues: Sequence[Cue]) -> Cue:
+        """How several phrases were said, taken together: each counts by its seconds of speech.
+
+        Args:
+            cues: Of phrases of a turn that isn't over, in order, at least one.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if not cues:
+            raise ValueError("no cues to join: hear a phrase first")
+        phrases = self._known(cues)
+        return self._cue(_together(phrases)) if phrases else self._nothing(cues[0].start, cues[-1].end)
+
+    def turn_done(self, cues: Sequence[Cue] | None = None) -> Cue | None:
+        """A turn is over: the next are heard beside it.
+
+        Args:
+            cues: Of the turn's phrases; by default of all that belong to no turn yet.
+
+        Returns:
+            How all of it was said; None if nothing was heard.
+        """
+        phrases = list(self._phrases.values()) if cues is None else self._known(cues)
+        if not phrases:
+            return None
+        turn = _together(phrases)
+        cue = self._cue(turn)
+        for phrase in phrases:
+            del self._phrases[phrase.start, phrase.end]
+        self._turns.append(
+            _Turn(
+                minute=(turn.start + turn.end) / 2 / RATE / 60,
+                arousal=_logit(cue.arousal.absolute),
+                valence=_logit(cue.valence.absolute),
+                pace=cue.pace,
+                loudness=cue.loudness,
+            )
+        )
+        # Half a second says less than two do; more than two say no more (measured on windows of each length).
+        self._caller = self.heads.emotions.learn(turn.point, self._caller, min(1.0, max(turn.seconds, 0.1) / 2))
+        return cue
+
+    def _known(self, cues: Sequence[Cue]) -> list[_Phrase]:
+        places = dict.fromkeys((cue.start, cue.end) for cue in cues)
+        return [self._phrases[place] for place in places if place in self._phrases]
+
+    def _cue(self, heard: _Phrase) -> Cue:
+        head = self.heads.emotions
+        alone, beside = head.posterior(heard.point, head.stranger()), head.posterior(heard.point, self._caller)
+        shares = {name: float(beside[head.classes.index(name)]) for name in EMOTIONS}
+        whole = sum(shares.values())
+        pace = prosody.rate(heard.syllables, heard.seconds)
+        return Cue(
+            start=heard.start,
+            end=heard.end,
+            arousal=self._score(
+                float(grouped(head.classes, alone, AROUSAL)),
+                float(grouped(head.classes, beside, AROUSAL)),
+                [turn.arousal for turn in self._turns],
+            ),
+            valence=self._score(
+                float(grouped(head.classes, alone, VALENCE)),
+                float(grouped(head.classes, beside, VALENCE)),
+                [turn.valence for turn in self._turns],
+            ),
+            emotions={name: share / whole for name, share in shares.items()},
+            pace=pace,
+            loudness=heard.loudness,
+            pace_trend=self._pace_trend(),
+            loudness_trend=_slope([(turn.minute, turn.loudness) for turn in self._turns]),
+            hesitation=heard.hesitation,
+            turns_heard=len(self._turns),
+        )
+
+    def _score(self, alone: float, beside: float, earlier: list[float]) -> Score:
+        usual = sum(earlier) / len(earlier) if earlier else _logit(alone)
+        return Score(alone, 1 / (1 + math.exp(usual - _logit(alone))), beside)
+
+    def _pace_trend(self) -> float:
+        paces = [(turn.minute, turn.pace) for turn in self._turns if turn.pace is not None]
+        return _slope(paces) / (sum(pace for _, pace in paces) / len(paces)) if paces else 0.0
+
+    def _nothing(self, start: int, end: int) -> Cue:
+        even = Score(0.5, 0.5, 0.5)
+        shares = dict.fromkeys(EMOTIONS, 1 / len(EMOTIONS))
+        return Cue(start, end, even, even, shares, None, SILENCE, turns_heard=len(self._turns))
+
+
+def _together(phrases: list[_Phrase]) -> _Phrase:
+    seconds = np.array([max(phrase.seconds, 0.01) for phrase in phrases])
+    share = seconds / seconds.sum()
+    power = sum(part * 10 ** (phrase.loudness / 10) for part, phrase in zip(share, phrases, strict=True))
+    return _Phrase(
+        start=phrases[0].start,
+        end=phrases[-1].end,
+        seconds=float(seconds.sum()),
+        point=np.sum([part * phrase.point for part, phrase in zip(share, phrases, strict=True)], axis=0),
+        syllables=sum(phrase.syllables for phrase in phrases),
+        hesitation=float(sum(part * phrase.hesitation for part, phrase in zip(share, phrases, strict=True))),
+        loudness=10 * math.log10(float(power)),
+    )
+
+
+def _logit(share: float) -> float:
+    share = min(max(share, 1e-6), 1 - 1e-6)
+    return math.log(share / (1 - share))
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Of the line through points (minute, value); 0 with fewer than three."""
+    if len(points) < _TREND_TURNS:
+        return 0.0
+    minutes, values = np.array(points).T
+    off = minutes - minutes.mean()
+    spread = float(np.square(off).sum())
+    return float((off * values).sum() / spread) if spread > 0 else 0.0
