@@ -10,9 +10,13 @@ import soxr
 from numpy.typing import NDArray
 
 from processors.embedded.weights import WeightsError, WeightStore
+from processors.hearing import heads
 
 RATE = 16000
 DATA = Path(__file__).parents[2] / "shared" / "data"
+needs_heads = pytest.mark.skipif(
+    not (Path(heads.__file__).with_name("heads") / "emotions.npz").exists(), reason="no heads have been trained yet"
+)
 
 
 def real(path: str) -> Path:

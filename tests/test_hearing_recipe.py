@@ -8,19 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from processors.hearing import heads
 from processors.hearing.heads import Head
 from processors.hearing.recipe import left_out
 from processors.hearing.recipe.corpora import COPIES, Table, copied, gather, read, table
 from processors.hearing.recipe.measuring import Judged, area, arousal, calibration_error, figure, figures, recall
 from processors.hearing.recipe.training import Settings, fit, folds, judged, spreads, trials, widened
 from processors.hearing.voice import Heads, Hearer, shipped
-from tests.speech import DATA, needs, real
+from tests.speech import DATA, needs, needs_heads, real
 
 RATE = 16000
-needs_heads = pytest.mark.skipif(
-    not (Path(heads.__file__).with_name("heads") / "emotions.npz").exists(), reason="no heads have been trained yet"
-)
 
 
 def answers(right: list[str], said: list[str], confidence: list[float], speakers: list[str] | None = None) -> Judged:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from processors.hearing import heads
 from processors.hearing.cues import EMOTIONS, Cue
 from processors.hearing.recipe.corpora import read
 from processors.hearing.voice import Hearer, shipped
-from tests.speech import needs, real
+from tests.speech import needs, needs_heads, real
 
 RATE = 16000
-pytestmark = pytest.mark.skipif(
-    not (Path(heads.__file__).with_name("heads") / "emotions.npz").exists(), reason="no heads have been trained yet"
-)
+pytestmark = needs_heads
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from pipecat.services.openai.tts import OpenAITTSSettings
 from pipecat.services.settings import TTSSettings
 from scipy import signal
 
+from pipelines.lab.voices import errors
 from processors.embedded.hibari import SAMPLE_RATE, Controls, Synthesiser
 from processors.embedded.moonshine import Recogniser
 from processors.embedded.tts import EmbeddedTTSSettings
@@ -245,7 +246,7 @@ class Sound:
         wrong = total = 0
         for sentence, samples in zip(SENTENCES, spoken, strict=True):
             heard = recogniser.transcribe(np.pad(soxr.resample(samples, SAMPLE_RATE, 16_000), 8_000))
-            wrong += mistakes(plain(sentence), plain(heard))
+            wrong += errors(plain(sentence), plain(heard))
             total += len(plain(sentence))
         self.mistakes = wrong / total
 
@@ -281,16 +282,6 @@ def loudness(samples: Samples) -> float:
 
 def plain(text: str) -> list[str]:
     return "".join(c for c in text.lower() if c.isalnum() or c.isspace()).split()
-
-
-def mistakes(said: list[str], heard: list[str]) -> int:
-    """Words put in, left out or changed, at least."""
-    row = list(range(len(heard) + 1))
-    for number, word in enumerate(said, 1):
-        before, row[0] = row[0], number
-        for place, other in enumerate(heard, 1):
-            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (word != other))
-    return row[-1]
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ class Phrases:
         Args:
             number: The context frame's.
         """
-        since = max((turn for turn in self._turns if turn < number), default=-1)
+        since = self._since(number)
         parts = [part for part in self._spoken if since < part.made < number]
         if self._paused is not None and since < self._paused.made < number:
             parts.append(self._paused)
@@ -115,9 +115,13 @@ class Phrases:
 
     def forget(self, number: int) -> None:
         """Let go of what was said before the turn that a context is of."""
-        since = max((turn for turn in self._turns if turn < number), default=-1)
+        since = self._since(number)
         while self._spoken and self._spoken[0].made < since:
             self._spoken.popleft()
+
+    def _since(self, number: int) -> int:
+        """By which number the turn before that of a context ended."""
+        return max((turn for turn in self._turns if turn < number), default=-1)
 
     def _complete(self, number: int) -> Part:
         assert self._begin is not None  # noqa: S101

@@ -145,7 +145,7 @@ class Tagger(FrameProcessor):
         self._phrases.turn_ended(number)
         self._phrases.forget(number)
         self._hearing = {part: task for part, task in self._hearing.items() if part.made > number}
-        self._learning = self.create_task(self._learn(tasks), f"{self}::learn")
+        self.create_task(self._learn(tasks), f"{self}::learn")
 
     async def _learn(self, tasks: Sequence[asyncio.Task[Cue | None]]) -> None:
         cues = [cue for task in tasks if (cue := await task) is not None]
