@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, Architecture, DefinitionError, Port, Stage
+from pipelines.definition import AUDIO_OUT, TTS, Architecture, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack
 
 if TYPE_CHECKING:
@@ -22,18 +23,41 @@ if TYPE_CHECKING:
     from pipelines.lab.budget import Budget
     from pipelines.personas import Persona
     from processors.guarding.guards import Guards
+    from processors.hearing.cues import Cue
+    from processors.speaking.director import Director
 
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parts:
     """What the processors that are Antiphon's own are made of."""
 
     transport: BaseTransport
     turns: LLMContextAggregatorPair
     guards: Guards
+    session: Session
+    made: Mapping[str, FrameProcessor]
+    """Those of all stages, by name; filled as they are made."""
+
+    @cached_property
+    def director(self) -> Director:
+        """Decides how to answer."""
+        from processors.speaking.director import Director, rules
+
+        reach = self.session.persona.range
+        return Director(rules(), reach.lowest, reach.highest)
+
+    def told(self, cue: Cue) -> str:
+        """What the language model is told of how something was said, and how to answer it; empty for nothing."""
+        from processors.hearing.describe import describe
+
+        return " ".join(filter(None, (describe(cue), self.director.direct(cue).hint)))
+
+    def voice(self) -> Any:
+        """The settings of the voice."""
+        return getattr(self.made[TTS.name], "_settings", None)
 
 
 def _vad(parts: Parts) -> FrameProcessor:
@@ -48,13 +72,28 @@ def _sentences(parts: Parts) -> FrameProcessor:
     return Sentences()
 
 
+def _hearing(parts: Parts) -> FrameProcessor:
+    from processors.hearing.tagger import Tagger
+    from processors.hearing.voice import Hearer
+
+    return Tagger(Hearer(), parts.told, parts.session.context)
+
+
+def _delivery(parts: Parts) -> FrameProcessor:
+    from processors.speaking.deliver import Deliver
+
+    return Deliver(parts.director, parts.voice)
+
+
 PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "AUDIO_IN": lambda parts: parts.transport.input(),
     "VAD": _vad,
     "USER_TURN": lambda parts: parts.turns.user(),
+    "HEARING": _hearing,
     "INPUT_GUARD": lambda parts: parts.guards.input(),
     "OUTPUT_GUARD": lambda parts: parts.guards.output(),
     "SENTENCES": _sentences,
+    "DELIVERY": _delivery,
     "AUDIO_OUT": lambda parts: parts.transport.output(),
     "ASSISTANT_TURN": lambda parts: parts.turns.assistant(),
 }
@@ -139,12 +178,12 @@ def assemble(
     policy = policy or policies.prepared(session.persona.policy)
     if any(stage.clears for stage in architecture.stages):
         policies.check_persona(session.persona, policy)
-    parts = Parts(transport, pair, Guards(policy, session.context))
-    processors = [
-        stack.services[stage.name].build(session) if stage.name in stack.services else PROCESSORS[stage.name](parts)
-        for stage in architecture.stages
-    ]
-    named = list(zip(processors, architecture.stages, strict=True))
+    made: dict[str, FrameProcessor] = {}
+    parts = Parts(transport, pair, Guards(policy, session.context), session, made)
+    for stage in architecture.stages:
+        service = stack.services.get(stage.name)
+        made[stage.name] = service.build(session) if service else PROCESSORS[stage.name](parts)
+    named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     worker = PipelineWorker(
         Pipeline(_guarded(architecture, stack, named, parts.guards)),

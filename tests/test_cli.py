@@ -92,7 +92,6 @@ def test_what_is_missing_is_named_before_anything_is_loaded(tmp_path: Path) -> N
     assert "no stack 'moon'" in one_line(antiphon("reply", file, "--stack", "moon"))
     assert "no persona 'nobody'" in one_line(antiphon("reply", file, "--persona", "nobody"))
     assert "no policy 'noone'" in one_line(antiphon("reply", file, "--policy", "noone"))
-    assert "HEARING" in one_line(antiphon("reply", file, "--architecture", "advanced_cascade"))
     assert "there is no folder" in one_line(antiphon("reply", file, "--out", tmp_path / "none" / "out.wav"))
 
 

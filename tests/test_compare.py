@@ -68,11 +68,9 @@ def test_nothing_in_profile_mode_claims_to_be_measured(comparison: Comparison) -
 
 
 def test_what_could_not_run_says_why_in_the_words_of_the_check(comparison: Comparison) -> None:
-    advanced = row(comparison, "advanced_cascade · vendor_cascade")
-    assert advanced.reason.startswith("no processor exists yet for HEARING, DELIVERY")
-    assert advanced.cells["latency_p50"].source == advanced.reason
-    assert advanced.cells["inspect"].value == "transcript, context, text, cleared text"
-    assert row(comparison, "half_cascade · seed_half_cascade").reason == "no definition of it exists yet"
+    planned = row(comparison, "half_cascade · seed_half_cascade")
+    assert planned.reason == "no definition of it exists yet"
+    assert planned.cells["latency_p50"].source == planned.reason
     assert {each.kind for each in comparison.refused} == {Kind.CANNOT_RUN}
 
 
@@ -265,6 +263,6 @@ async def test_it_fits_a_phone_and_loads_nothing(
         bars = await tab.locator("svg .part-1").evaluate_all(
             "bars => bars.map(bar => bar.getBoundingClientRect().width)"
         )
-        assert len(bars) == 13  # six turns twice, and the key
+        assert len(bars) == 19  # six turns of three rows, and the key
         assert min(bars) > 3
         assert problems == []

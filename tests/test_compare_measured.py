@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.advanced_cascade import ADVANCED_CASCADE
+from pipelines.definition import HEARING
 from pipelines.lab.compare import Kind, Row
 from pipelines.lab.compare.measured import measure, rows
 from pipelines.lab.script import CallerSays, Conversation, agent, caller
@@ -76,9 +79,13 @@ def test_both_are_heard_in_turn_and_once_at_the_same_time(row: Row) -> None:
 
 
 def test_what_the_stack_cannot_fill_says_why() -> None:
-    (found,) = rows([ADVANCED_CASCADE])
+    guesses = replace(HEARING, name="GUESSES")
+    stages = tuple(guesses if stage is HEARING else stage for stage in ADVANCED_CASCADE.stages)
+    (found,) = rows([replace(ADVANCED_CASCADE, stages=stages)])
     assert found.kind is Kind.CANNOT_RUN
-    assert found.reason.startswith("no processor exists yet for HEARING")
+    assert found.reason.startswith("no processor exists yet for GUESSES")
+    assert found.cells["latency_p50"].source == found.reason
+    assert found.cells["inspect"].value == "transcript, context, text, cleared text"
 
 
 def test_an_answer_in_a_pause_of_the_callers_is_counted_and_not_taken_for_the_answer() -> None:

@@ -29,8 +29,13 @@ ASSEMBLY = (
     "pipelines.policies",
     "processors.guarding.guards",
     "processors.guarding.sentences",
+    "processors.hearing.describe",
+    "processors.hearing.tagger",
+    "processors.hearing.voice",
     "processors.speaking.apology",
+    "processors.speaking.deliver",
     "processors.speaking.delivery",
+    "processors.speaking.director",
     "processors.turns.strategy",
     "processors.turns.vad",
 )
@@ -141,6 +146,8 @@ class Stack:
         ]
         if self.turns is None and any(stage.name == "USER_TURN" for stage in architecture.stages):
             loads.append(_load_turn_model)
+        if any(stage.name == "HEARING" and stage.name not in self.services for stage in architecture.stages):
+            loads.append(_load_hearing)
         await asyncio.gather(*(asyncio.to_thread(load, progress) for load in loads if load is not None))
 
 
@@ -167,3 +174,14 @@ def _load_turn_model(progress: Progress) -> None:
 
         smart_turn()
     progress("turn taking", 1.0)
+
+
+def _load_hearing(progress: Progress) -> None:
+    progress("hearing", 0.0)
+    with IMPORTING:
+        from processors.hearing.encoder import encoder
+        from processors.hearing.voice import shipped
+
+    encoder()
+    shipped()
+    progress("hearing", 1.0)
