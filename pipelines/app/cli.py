@@ -302,6 +302,37 @@ def daily(
 
 
 @app.command()
+def hear(
+    files: Annotated[list[Path], typer.Argument(help="Recordings.", metavar="FILE…")],
+    one_caller: Annotated[
+        bool, typer.Option("--one-caller", help="All are of one caller, in this order, who is known better each time.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it: waveform, words, pitch, level and cues over time.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say how something was said: cues over time, heard as in a call.
+
+    Ends with 0 if somebody speaks, with 1 if nobody does, and with 2 if a recording cannot be used.
+    """
+    from pipelines.app import hear as hearing
+
+    with reported(), _unpiped():
+        if plot is not None:
+            hearing.check_picture(plot)
+        with _seconds("hearing") as update:
+            heard = hearing.hear(files, update, one_caller=one_caller)
+        if plot is not None:
+            hearing.draw(heard, plot)
+        _print(json, lambda: hearing.as_json(heard), lambda: hearing.render(heard))
+        if plot is not None and not json:
+            out.print(str(plot), soft_wrap=True, highlight=False)
+    if not any(each.turns for each in heard):
+        raise typer.Exit(1)
+
+
+@app.command()
 def cost(json: Json = False) -> None:
     """What calls of 5 and 30 minutes cost, as articles claim it and as their assumptions give it."""
     from rich.console import Group
