@@ -148,7 +148,9 @@ def test_reply_answers_a_real_recording_in_json_and_sound(tmp_path: Path) -> Non
     out = tmp_path / "out.wav"
     done = antiphon("reply", real("agent_turns_tau2/tau2_help_me.wav"), "--out", out, "--json")
     assert done.returncode == 0, done.stderr
-    (turn,) = json.loads(done.stdout)["turns"]
+    result = json.loads(done.stdout)
+    assert result["architecture"] == "advanced_cascade"
+    (turn,) = result["turns"]
     assert "help" in turn["transcript"].lower()
     assert turn["answer"]
     assert sum(turn["parts_ms"].values()) == pytest.approx(turn["latency_ms"], abs=1)

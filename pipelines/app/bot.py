@@ -1,6 +1,6 @@
 """The entry that Pipecat's own runner looks for.
 
-`python -m pipelines.app.bot` serves the embedded `basic_cascade` with that runner: WebRTC in its page, a Daily room
+`python -m pipelines.app.bot` serves the embedded `advanced_cascade` with that runner: WebRTC in its page, a Daily room
 with `-t daily`, evals on `/ws`.
 """
 
@@ -13,11 +13,11 @@ from pipecat.transports.daily.transport import DailyParams, DailyTransport
 from pipecat.workers.runner import WorkerRunner
 
 from pipelines import personas
+from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app import evals
 from pipelines.app.daily import stay
 from pipelines.app.web_calls import converse
 from pipelines.assemble import assemble
-from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.stacks.embedded import EMBEDDED
 
 TRANSPORTS = {
@@ -39,10 +39,10 @@ async def bot(runner_args: RunnerArguments) -> None:
         WeightsError, StackError: If the embedded stack cannot be loaded.
         DailyError: As `pipelines.app.daily.stay`.
     """
-    await EMBEDDED.load(BASIC_CASCADE)
+    await EMBEDDED.load(ADVANCED_CASCADE)
     transport = await create_transport(runner_args, TRANSPORTS)
     persona = personas.load("ferni")
-    worker = assemble(BASIC_CASCADE, EMBEDDED, transport, persona=persona)
+    worker = assemble(ADVANCED_CASCADE, EMBEDDED, transport, persona=persona)
     if isinstance(transport, DailyTransport):
         await stay(transport, worker, persona.greeting)
     else:

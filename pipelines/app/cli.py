@@ -31,6 +31,8 @@ err = Console(stderr=True)
 
 Result = TypeVar("Result")
 
+DEFAULT = "advanced_cascade"
+
 ArchitectureName = Annotated[str, typer.Option("--architecture", "-a", help="See `antiphon show`.")]
 PersonaName = Annotated[str, typer.Option(help="One that ships, or a YAML file.")]
 PolicyName = Annotated[
@@ -118,7 +120,7 @@ def doctor(
 def talk(
     host: Annotated[str, typer.Option(help="Where to listen; anything but loopback lets a network in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option()] = 7860,
-    architecture: ArchitectureName = "basic_cascade",
+    architecture: ArchitectureName = DEFAULT,
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
@@ -156,7 +158,7 @@ def talk(
 def reply(
     files: Annotated[list[Path], typer.Argument(help="Recordings; several make a conversation.")],
     save: Annotated[Path | None, typer.Option("--out", help="Write what was answered to this WAV file.")] = None,
-    architecture: ArchitectureName = "basic_cascade",
+    architecture: ArchitectureName = DEFAULT,
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
@@ -279,7 +281,7 @@ def daily(
     token: Annotated[
         str | None, typer.Option(help="A meeting token; one is minted with DAILY_API_KEY if none.")
     ] = None,
-    architecture: ArchitectureName = "basic_cascade",
+    architecture: ArchitectureName = DEFAULT,
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
