@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pipecat.frames.frames import Frame, InterruptionFrame, TTSUpdateSettingsFrame
@@ -13,6 +14,7 @@ from processors.guarding.frames import to_be_said
 from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director
+from processors.speaking.frames import DeliveryFrame
 from processors.speaking.lowering import fitted, lower
 
 
@@ -31,6 +33,7 @@ class Deliver(FrameProcessor):
         self._own: Any = None
         self._direction = director.direct(None)
         self._told: Any = None
+        self._noted: DeliveryFrame | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -39,10 +42,19 @@ class Deliver(FrameProcessor):
                 self._direction = self._director.direct(frame.cue)
             elif isinstance(frame, InterruptionFrame):
                 # What was on its way to the voice may have been dropped.
-                self._told = None
+                self._told = self._noted = None
             elif to_be_said(frame):
+                await self._note(self._direction.delivery, self._direction.rule)
                 await self._tell(frame.text)
         await self.push_frame(frame, direction)
+
+    async def _note(self, delivery: Delivery, rule: str) -> None:
+        """Have it known how what follows is said, once an answer and where that changes."""
+        # No guard has read the words that are to stand out.
+        how = replace(delivery, emphasis=())
+        if self._noted is None or (self._noted.delivery, self._noted.rule) != (how, rule):
+            self._noted = DeliveryFrame(how, rule)
+            await self.push_frame(self._noted)
 
     async def _tell(self, text: str) -> None:
         if self._own is None:
