@@ -305,7 +305,7 @@ def daily(
 
 @app.command()
 def hear(
-    files: Annotated[list[Path], typer.Argument(help="Recordings.", metavar="FILE…")],
+    files: Annotated[list[Path], typer.Argument(help="Recordings.")],
     one_caller: Annotated[
         bool, typer.Option("--one-caller", help="All are of one caller, in this order, who is known better each time.")
     ] = False,
@@ -319,17 +319,23 @@ def hear(
     Ends with 0 if somebody speaks, with 1 if nobody does, and with 2 if a recording cannot be used.
     """
     from pipelines.app import hear as hearing
+    from pipelines.app import recording
 
     with reported(), _unpiped():
+        samples = [recording.load(path) for path in files]
         if plot is not None:
             hearing.check_picture(plot)
         with _seconds("hearing") as update:
-            heard = hearing.hear(files, update, one_caller=one_caller)
+            heard = hearing.hear(files, samples, update, one_caller=one_caller)
         if plot is not None:
             hearing.draw(heard, plot)
-        _print(json, lambda: hearing.as_json(heard), lambda: hearing.render(heard))
-        if plot is not None and not json:
-            out.print(str(plot), soft_wrap=True, highlight=False)
+        if json:
+            _verbatim(hearing.as_json(heard))
+        else:
+            with out.capture() as shown:  # what rich writes itself ends with 1 when nobody reads it any more
+                out.print(hearing.render(heard))
+            _write(shown.get())
+            _write(f"{plot}\n" if plot is not None else "")
     if not any(each.turns for each in heard):
         raise typer.Exit(1)
 

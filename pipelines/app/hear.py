@@ -13,6 +13,7 @@ from pipelines.app import recording
 from pipelines.lab.listening import Heard, Turn, listen
 from processors.hearing.cues import Cue, Score
 from processors.hearing.describe import describe
+from processors.pcm import Samples
 
 PICTURES = (".png", ".svg", ".pdf")
 """What a picture's name may end in."""
@@ -32,6 +33,7 @@ def check_picture(path: Path) -> None:
 
 def hear(
     files: Sequence[Path],
+    recordings: Sequence[Samples],
     progress: Callable[[float, float], None] = lambda done, of: None,
     *,
     one_caller: bool = False,
@@ -39,25 +41,24 @@ def hear(
     """Hear recordings as a call on the embedded stack would.
 
     Args:
-        files: In order.
+        files: Their names, in order.
+        recordings: Mono at 16 kHz, one a file.
         progress: Told how many of how many seconds have been heard.
         one_caller: Whether all are of the same caller, who is known better with each; otherwise each is of a stranger.
 
     Raises:
-        RecordingError: If one can't be used; all are read before any is heard.
         WeightsError: If a model can't be had.
     """
-    loaded = [recording.load(path) for path in files]
     from pipelines.stacks.embedded import RECOGNISER
     from processors.hearing.voice import Hearer
     from processors.turns.strategy import smart_turn
 
     recogniser, judge = RECOGNISER.get(), smart_turn()
-    whole = sum(map(len, loaded)) / recording.RATE
+    whole = sum(map(len, recordings)) / recording.RATE
     before = 0.0
     heard: list[Heard] = []
     ear, start = Hearer(), 0
-    for path, samples in zip(files, loaded, strict=True):
+    for path, samples in zip(files, recordings, strict=True):
         if not one_caller:
             ear, start = Hearer(), 0
 

@@ -48,7 +48,7 @@ LINE = 0.14
 CHARACTER = 0.063
 """Inches that a character of the words takes."""
 
-SCALES = ((60.0, 15.0), (300.0, 30.0), (float("inf"), 60.0))
+SCALES = ((60.0, 15.0), (600.0, 30.0), (float("inf"), 60.0))
 """Up to so many seconds of recording → so many seconds side by side; the rest follows underneath."""
 
 QUIETEST = -70.0
@@ -62,11 +62,12 @@ class _Strip:
     begin: float
     end: float
     first: bool
-    texts: list[tuple[float, float, list[str]]] = field(default_factory=list)  # middle and width, s; lines
+    inches: float = 0.0  # a second
+    texts: list[tuple[float, list[str]]] = field(default_factory=list)  # the middle, s, and lines
 
     @property
     def lines(self) -> int:
-        return max((len(lines) for _, _, lines in self.texts), default=1)
+        return max((len(lines) for _, lines in self.texts), default=1)
 
     @property
     def height(self) -> float:
@@ -104,17 +105,19 @@ def draw(heard: Sequence[Heard], path: Path) -> None:
     longest = max(strip.end - strip.begin for strip in strips)
     inner = WIDTH - LEFT - RIGHT if longest >= 6 else max(6.0, 1.6 * longest)
     for strip in strips:
-        strip.texts = list(_texts(strip, inner / longest))
-    titles = sum(strip.first for strip in strips) * 0.3
-    height = TOP + BOTTOM + sum(strip.height for strip in strips) + GAP * (len(strips) - 1) + titles
+        strip.inches = inner / longest
+        strip.texts = list(_texts(strip, strip.inches))
+    above = [_above(strip, number) for number, strip in enumerate(strips)]
+    height = TOP + BOTTOM + sum(above) + sum(strip.height for strip in strips)
     figure = Figure(figsize=(inner + LEFT + RIGHT, height), dpi=DPI, facecolor=PAPER)
     _legend(figure, height)
     top = height - TOP
-    for strip in strips:
+    for strip, space in zip(strips, above, strict=True):
+        top -= space
         if strip.first:
             figure.text(
                 LEFT / (inner + LEFT + RIGHT),
-                (top + 0.02) / height,
+                (top + 0.12) / height,
                 f"{strip.heard.path.name}   {len(strip.heard.samples) / RATE:.1f} s",
                 fontsize=11,
                 fontweight="bold",
@@ -122,13 +125,17 @@ def draw(heard: Sequence[Heard], path: Path) -> None:
                 va="bottom",
                 parse_math=False,
             )
-            top -= 0.1
-        width = inner * (strip.end - strip.begin) / longest
+        width = strip.inches * (strip.end - strip.begin)
         _draw_strip(figure, strip, top, width, inner + LEFT + RIGHT, height)
-        top -= strip.height + GAP + (0.2 if strip.first else 0)
+        top -= strip.height
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of file names in scripts that the font has not
         figure.savefig(path)
+
+
+def _above(strip: _Strip, number: int) -> float:
+    """Inches over a strip: the gap to the one above, and the title."""
+    return (GAP if number else 0.0) + (0.1 if strip.first else 0.0) + (0.2 if strip.first and number else 0.0)
 
 
 def _strips(heard: Heard) -> Iterator[_Strip]:
@@ -141,16 +148,20 @@ def _strips(heard: Heard) -> Iterator[_Strip]:
         yield _Strip(heard, number * length, end, number == 0)
 
 
-def _texts(strip: _Strip, inches: float) -> Iterator[tuple[float, float, list[str]]]:
-    """Words at the place where they were said, in lines that fit there."""
-    for turn in strip.turns():
-        for words in turn.words:
-            begin, end = strip.heard.seconds(words.start), strip.heard.seconds(words.end)
-            here = min(end, strip.end) - max(begin, strip.begin)
-            if words.text and here > 0 and here >= (end - begin) / 2:
-                middle = (max(begin, strip.begin) + min(end, strip.end)) / 2
-                fits = max(8, int((here * inches + 0.15) / CHARACTER))
-                yield middle, here, textwrap.wrap(words.text, fits)
+def _texts(strip: _Strip, inches: float) -> Iterator[tuple[float, list[str]]]:
+    """Words under the middle of where they were said, in lines that fit between those before and after."""
+    here = []
+    for words in (words for turn in strip.turns() for words in turn.words if words.text):
+        begin, end = strip.heard.seconds(words.start), strip.heard.seconds(words.end)
+        shown = min(end, strip.end) - max(begin, strip.begin)
+        if shown > 0 and shown >= (end - begin) / 2:  # where it is cut, it stands where more of it is
+            here.append((max(begin, strip.begin), min(end, strip.end), words.text))
+    ends = [strip.begin, *(end for _, end, _ in here)]
+    begins = [*(begin for begin, _, _ in here), strip.end]
+    for number, (begin, end, text) in enumerate(here):
+        middle = (begin + end) / 2
+        room = min(middle - (ends[number] + begin) / 2, (end + begins[number + 1]) / 2 - middle)
+        yield middle, textwrap.wrap(text, max(5, int(2 * room * inches / CHARACTER)), break_long_words=False)
 
 
 def _draw_strip(figure: Figure, strip: _Strip, top: float, width: float, across: float, height: float) -> None:
@@ -190,22 +201,26 @@ def _words(axes: Axes, strip: _Strip) -> None:
     axes.set_ylim(strip.lines + 2.4, 0)
     axes.set_yticks([])
     axes.grid(visible=False)
-    for turn in strip.turns():
+    turns = list(strip.turns())
+    for turn, after in zip(turns, [*turns[1:], None], strict=True):
         begin, end = strip.heard.seconds(turn.cue.start), strip.heard.seconds(turn.cue.end)
         here, colour = max(begin, strip.begin), _muted(turn.cue)
         axes.plot([here, min(end, strip.end)], [1.5, 1.5], color=colour, linewidth=3, solid_capstyle="butt")
-        label = _label(turn.cue) if begin >= strip.begin else f"… {_label(turn.cue)}"
+        until = strip.end if after is None else strip.heard.seconds(after.cue.start)
+        room = (until - here) * strip.inches / (1.15 * CHARACTER)  # bold is wider
+        label = _label(turn.cue, room, "" if begin >= strip.begin else "… ")
         axes.text(here, 0.7, label, fontsize=7.5, color=INK, va="center", fontweight="bold")
-    for middle, _, texts in strip.texts:
+    for middle, texts in strip.texts:
         for number, line in enumerate(texts):
             axes.text(middle, 2.55 + number, line, fontsize=7.5, color=INK, ha="center", parse_math=False)
 
 
-def _label(cue: Cue) -> str:
-    parts = [f"{cue.emotion} {cue.emotions[cue.emotion]:.0%}"]
-    if told := describe(cue).strip("()"):
-        parts.append(told.removeprefix("The caller ").rstrip("."))
-    return " · ".join(parts)
+def _label(cue: Cue, room: float, before: str) -> str:
+    """The most that can be said of a turn in so many characters."""
+    likeliest = f"{before}{cue.emotion} {cue.emotions[cue.emotion]:.0%}"
+    told = describe(cue).strip("().").removeprefix("The caller ")
+    options = [*([f"{likeliest} · {told}"] if told else []), likeliest]
+    return next((option for option in options if len(option) <= room), "")
 
 
 def _wave(axes: Axes, strip: _Strip) -> None:
@@ -266,13 +281,14 @@ def _scores(axes: Axes, strip: _Strip) -> None:
         (VALENCE, 2.4, lambda cue: cue.valence.combined),
         (AROUSAL, 2.4, lambda cue: cue.arousal.combined),
     )
+    parts = list(strip.parts())
+    begins, ends = [begin for _, begin, _ in parts], [end for _, _, end in parts]
     for colour, thick, value in lines:
-        before: tuple[float, float] | None = None
-        for part, begin, end in strip.parts():
-            if before is not None and begin - before[0] < 0.02:  # the same turn goes on
-                axes.plot([begin, begin], [before[1], value(part)], color=colour, linewidth=0.7, alpha=0.7)
-            axes.plot([begin, end], [value(part)] * 2, color=colour, linewidth=thick, solid_capstyle="butt")
-            before = end, value(part)
+        values = [value(part) for part, _, _ in parts]
+        axes.hlines(values, begins, ends, color=colour, linewidth=thick)
+        steps = [n for n in range(1, len(parts)) if begins[n] - ends[n - 1] < 0.02]  # the same turn goes on
+        low, high = [values[n - 1] for n in steps], [values[n] for n in steps]
+        axes.vlines([begins[n] for n in steps], low, high, color=colour, linewidth=0.7, alpha=0.7)
 
 
 def _shares(axes: Axes, strip: _Strip) -> None:
@@ -280,13 +296,13 @@ def _shares(axes: Axes, strip: _Strip) -> None:
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_ylabel("emotion", fontsize=7, color=INK)
-    for part, begin, end in strip.parts():
-        under = 0.0
-        for name, share in part.emotions.items():
-            axes.bar(
-                begin, share, end - begin, under, align="edge", color=_colour(name), edgecolor=PAPER, linewidth=0.6
-            )
-            under += share
+    parts = list(strip.parts())
+    begins, widths = [begin for _, begin, _ in parts], [end - begin for _, begin, end in parts]
+    under = np.zeros(len(parts))
+    for name in dict.fromkeys(name for part, _, _ in parts for name in part.emotions):
+        shares = np.array([part.emotions.get(name, 0.0) for part, _, _ in parts])
+        axes.bar(begins, shares, widths, under, align="edge", color=_colour(name), edgecolor=PAPER, linewidth=0.6)
+        under += shares
 
 
 def _legend(figure: Figure, height: float) -> None:
