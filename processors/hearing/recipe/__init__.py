@@ -51,8 +51,10 @@ def train(data: Path, out: Path, *, seed: int = 7, say: Callable[[str], None] = 
     report: dict[str, Sequence[Figure]] = {}
     out.mkdir(parents=True, exist_ok=True)
 
-    say("EmoDB: listening")
-    acted = table(gather(data, "emotion_emodb"), COPIES, hums)
+    def listening(name: str) -> Callable[[int, int], None]:
+        return lambda done, of: say(f"{name}: listening to {done} of {of}")
+
+    acted = table(gather(data, "emotion_emodb"), COPIES, hums, listening("EmoDB"))
     say("EmoDB: training")
     widths = spreads(acted, EMOTIONS, seed)
     emotions = widened(fit(acted, EMOTIONS), *widths)
@@ -61,24 +63,20 @@ def train(data: Path, out: Path, *, seed: int = 7, say: Callable[[str], None] = 
     report["Arousal within EmoDB, a speaker left out each time"] = figures(within, seed, arousal)
     report["Four emotions within EmoDB, a speaker left out each time"] = figures(within, seed, named)
 
-    say("speechocean762: listening")
-    read = fluency(table(gather(data, "fluency_speechocean762"), COPIES, hums))
+    read = fluency(table(gather(data, "fluency_speechocean762"), COPIES, hums, listening("speechocean762")))
     say("speechocean762: training")
-    widths = spreads(read, HESITATION, seed, count=8, between=(0.0,))
-    widened(fit(read, HESITATION), *widths).save(out / "hesitation.npz")
-    report["Hesitation within speechocean762, speakers left out"] = hesitation(left_out(read, HESITATION, widths, 8))
+    hesitant, found = readers(read, seed)
+    hesitant.save(out / "hesitation.npz")
+    report["Hesitation within speechocean762, speakers left out"] = found
 
-    say("RAVDESS: listening")
-    other = table(gather(data, "emotion_ravdess"), tuple(dict.fromkeys((*COPIES, *HARD))), hums)
+    every = tuple(dict.fromkeys((*COPIES, *HARD)))
+    other = table(gather(data, "emotion_ravdess"), every, hums, listening("RAVDESS"))
     for copy in HARD:
         tested = [(emotions, other.of(copy))]
         report[f"Arousal on RAVDESS, trained on EmoDB, {copy}"] = figures(tested, seed, arousal)
         report[f"Four emotions on RAVDESS, trained on EmoDB, {copy}"] = figures(tested, seed, named)
     say("RAVDESS: training, to measure only")
-    learnt = other.where(np.isin(other.copies, COPIES))
-    richer = left_out(learnt, EMOTIONS, spreads(learnt, EMOTIONS, seed, count=4), 8)
-    eight = partial(named, classes=tuple(np.unique(other.labels)))
-    report["The same recipe on RAVDESS, eight emotions, speakers left out (not shipped)"] = figures(richer, seed, eight)
+    report["The same recipe on RAVDESS, eight emotions, speakers left out (not shipped)"] = every_class(other, seed)
 
     (out / "CARD.md").write_text(written(report, emotions.classes, prosody.SIZE, seed), encoding="utf-8")
     plain = {title: [asdict(row) for row in rows] for title, rows in report.items()}
@@ -94,6 +92,29 @@ def left_out(
         (widened(fit(rows.where(train), settings), *widths), rows.where(test).of("clean"))
         for train, test in folds(rows, count)
     ]
+
+
+def readers(read: Table, seed: int) -> tuple[Head, list[Figure]]:
+    """The head of hesitation, and how heads like it do on speakers left out of their training.
+
+    Args:
+        read: What `fluency` kept of `COPIES`.
+        seed: Of the histories.
+    """
+    widths = spreads(read, HESITATION, seed, count=8, between=(0.0,))
+    return widened(fit(read, HESITATION), *widths), hesitation(left_out(read, HESITATION, widths, 8))
+
+
+def every_class(rows: Table, seed: int) -> list[Figure]:
+    """How well the recipe of the emotions tells all classes of other data, on speakers left out of its training.
+
+    Args:
+        rows: All `COPIES`, and perhaps others.
+        seed: Of the orders and histories.
+    """
+    learnt = rows.where(np.isin(rows.copies, COPIES))
+    tested = left_out(learnt, EMOTIONS, spreads(learnt, EMOTIONS, seed, count=4), 8)
+    return figures(tested, seed, partial(named, classes=tuple(np.unique(rows.labels))))
 
 
 def fluency(rows: Table) -> Table:

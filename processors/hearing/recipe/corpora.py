@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,18 +95,27 @@ def noises(data: Path, *, permitted: bool) -> list[Samples]:
     return [read(data / entry["path"]) for entry in chosen]
 
 
-def table(clips: Sequence[Clip], copies: Sequence[str], hums: Mapping[str, Sequence[Samples]]) -> Table:
+def table(
+    clips: Sequence[Clip],
+    copies: Sequence[str],
+    hums: Mapping[str, Sequence[Samples]],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Table:
     """Recordings and their copies in numbers. Silent ones are left out.
 
     Args:
         clips: Which.
         copies: Which of `COPIES` and `HARD`.
         hums: Noises for the copies named "noise" and "noise10".
+        progress: Told how many of how many recordings are done.
 
     Raises:
         WeightsError: If the encoder can't be had.
     """
-    rows = [(clip, copy, numbers) for clip in clips for copy, numbers in _described(clip, copies, hums)]
+    rows = []
+    for number, clip in enumerate(clips):
+        progress(number, len(clips))
+        rows += [(clip, copy, numbers) for copy, numbers in _described(clip, copies, hums)]
     return Table(
         np.stack([numbers for _, _, numbers in rows]),
         np.array([clip.label for clip, _, _ in rows]),
