@@ -361,6 +361,117 @@ async def test_latency_is_shown_in_parts(silence: Path) -> None:
         await expect(latency).to_have_count(1)
 
 
+CUE = {
+    "type": "cue",
+    "emotion": "upset",
+    "probability": 0.82,
+    "arousal": 0.86,
+    "valence": 0.2,
+    "pace": 4.8,
+    "signs": ["a sigh"],
+    "plain": False,
+}
+PLAIN_CUE = CUE | {
+    "emotion": "neutral",
+    "probability": 0.43,
+    "arousal": 0.5,
+    "valence": 0.5,
+    "signs": [],
+    "plain": True,
+}
+DELIVERY = {
+    "type": "delivery",
+    "style": "reassuring",
+    "changes": ["warmer", "slower", "softer", "more pauses", "calmer"],
+    "rule": "frustrated",
+}
+OWN_WAY = {"type": "delivery", "style": "", "changes": [], "rule": ""}
+BY_TAG = {"type": "delivery", "style": "", "changes": ["livelier"], "rule": ""}
+
+
+def told(message: object) -> dict[str, Any]:
+    """What the server tells the page."""
+    return {"type": "server-message", "data": message}
+
+
+@pytest.mark.parametrize(
+    ("messages", "turns"),
+    [
+        pytest.param(
+            [caller("No."), told(CUE), told(DELIVERY), agent(1, "I see.")],
+            [
+                "You|No.|sounds upset 82 % · lively · unpleasant · 4.8 syllables/s · a sigh",
+                "Ferni|I see.|reassuring · warmer, slower, softer, more pauses · rule “frustrated”",
+            ],
+            id="what was heard and how it is answered",
+        ),
+        pytest.param(
+            [told(OWN_WAY), agent(1, "Hi."), CUT, caller("Hm."), told(PLAIN_CUE), told(OWN_WAY), agent(2, "Yes?")],
+            [
+                "Ferni|Hi.",
+                "You|Hm.|may sound neutral 43 % · steady · even · 4.8 syllables/s",
+                "Ferni|Yes?|in Ferni’s own way",
+            ],
+            id="nothing is said of the way of a greeting",
+        ),
+        pytest.param(
+            [
+                caller("No."),
+                told(CUE),
+                told(DELIVERY),
+                agent(1, "I see."),
+                told(BY_TAG),
+                agent(2, "Ha!"),
+                told(OWN_WAY),
+            ],
+            [
+                "You|No.|sounds upset 82 % · lively · unpleasant · 4.8 syllables/s · a sigh",
+                "Ferni|I see. Ha!|reassuring · warmer, slower, softer, more pauses · rule “frustrated” "
+                "then livelier · as the model marked it then as usual",
+            ],
+            id="a way that changes within an answer",
+        ),
+        pytest.param(
+            [
+                caller("I"),
+                told(CUE),
+                told(DELIVERY),
+                CUT,
+                caller("see."),
+                told(PLAIN_CUE),
+                told(OWN_WAY),
+                agent(1, "Do."),
+            ],
+            ["You|I see.|may sound neutral 43 % · steady · even · 4.8 syllables/s", "Ferni|Do.|in Ferni’s own way"],
+            id="of an answer that nobody heard nothing is left",
+        ),
+        pytest.param(
+            [
+                told(CUE),
+                caller("No."),
+                *(told(CUE | wrong) for wrong in ({"arousal": 7}, {"emotion": 1}, {"signs": 2})),
+            ],
+            ["You|No."],
+            id="nonsense is not shown",
+        ),
+    ],
+)
+async def test_how_it_was_said_is_shown(page_without_calls: Page, messages: list[Any], turns: list[str]) -> None:
+    found = await page_without_calls.evaluate(
+        """async (messages) => {
+          const { Transcript } = await import("./transcript.js");
+          const view = document.createElement("div");
+          const list = view.appendChild(document.createElement("ol"));
+          const transcript = new Transcript(list, () => {});
+          transcript.agentName = "Ferni";
+          for (const message of messages) transcript.take(message);
+          return [...list.children].map((turn) => [...turn.children].map((part) => part.textContent).join("|"));
+        }""",
+        messages,
+    )
+    assert found == turns
+
+
 async def test_mute_keeps_the_caller_out(microphone: Path) -> None:
     async with serving(talk()) as url, chromium(microphone) as browser, opened(browser, url) as page:
         await start_talking(page)
@@ -596,6 +707,8 @@ async def test_fits_and_is_legible_in_every_state(silence: Path, scheme: Any, si
             assert [(text, ratio) for text, ratio in texts if ratio < 4.5] == []
 
         await page.wait_for_selector('body[data-phase="ready"]')
+        await expect(page.get_by_role("heading", name="Talk with Ferni")).to_be_in_viewport(ratio=1)
+        await expect(page.get_by_role("group", name="Who answers")).to_be_in_viewport(ratio=1)
         await look()
         await start_talking(page)
         worker = one.calls.workers[0]
@@ -606,6 +719,9 @@ async def test_fits_and_is_legible_in_every_state(silence: Path, scheme: Any, si
         await worker.queue_frame(OutputTransportMessageUrgentFrame(message))
         await expect(page.locator(".interim")).to_be_visible()
         await expect(page.locator(".latency")).to_be_visible()
+        await worker.rtvi.send_server_message(CUE)
+        await worker.rtvi.send_server_message(DELIVERY)
+        await expect(page.locator(".caller .manner")).to_be_visible()
         await look()
         await page.get_by_role("button", name="Mute the microphone").click()
         await worker.rtvi.send_error("something that takes a long line to say " * 3)

@@ -23,6 +23,7 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from pipecat.workers.runner import WorkerRunner
 
 from pipelines.app import evals
+from pipelines.app.manner import Manner
 from pipelines.app.web_gate import is_loopback
 from pipelines.lab.latency import LatencyObserver, TurnMarks
 from pipelines.personas import Persona
@@ -277,6 +278,7 @@ async def converse(runner: WorkerRunner, transport: BaseTransport, worker: Pipel
 
     worker.add_observer(LatencyObserver(tell_latency))
     worker.add_observer(Ending(worker.rtvi))
+    worker.add_observer(Manner(worker.rtvi))
     if isinstance(transport, EvalFastAPIWebsocketTransport):
         worker.add_observer(evals.WordsForTheVoice(worker.rtvi))
     await runner.add_workers(worker)

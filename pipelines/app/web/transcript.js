@@ -1,5 +1,7 @@
 // What is said, turn by turn: made of RTVI messages, shown as a list.
 
+const MOST_CHANGES = 4;
+
 /** Keeps and shows the turns. `announce` is told what is final. */
 export class Transcript {
   #list;
@@ -8,6 +10,8 @@ export class Transcript {
   #agentSpeaking = false;
   #unfinished = false; // there is more of the answer to come than has been made into speech
   #latency = null;
+  #deliveries = []; // of an answer of which nothing is shown yet
+  #cueHeard = false;
   #slowest = 1000;
   #pinned = true;
 
@@ -40,12 +44,14 @@ export class Transcript {
     else if (type === "bot-tts-started") this.#unfinished = true;
     else if (type === "bot-tts-stopped") this.#unfinished = false;
     else if (type === "server-message" && data?.type === "latency") this.#took(data);
+    else if (type === "server-message" && data?.type === "cue") this.#sounded(data);
+    else if (type === "server-message" && data?.type === "delivery") this.#delivered(data);
   }
 
   /** End what is under way: the call is over. */
   close() {
     this.#interrupted();
-    this.#agentSpeaking = false;
+    this.#agentSpeaking = this.#cueHeard = false;
     this.#latency = null;
     this.#settleCaller();
     for (const turn of this.#turns) turn.closed = true;
@@ -106,7 +112,10 @@ export class Transcript {
     turn.heard = "";
     turn.announced = 0;
     turn.element.hidden = true;
+    turn.manners = make("p", "manner");
+    for (const delivery of this.#deliveries) this.#sayHow(turn, delivery);
     if (this.#latency) this.#time(turn, this.#latency);
+    this.#deliveries = [];
     this.#latency = null;
     return turn;
   }
@@ -131,6 +140,7 @@ export class Transcript {
   #interrupted() {
     const cut = this.#agentSpeaking || this.#unfinished;
     this.#unfinished = false;
+    this.#deliveries = [];
     const turn = this.#turns.findLast(({ who }) => who === "agent");
     if (!turn || turn.closed) return;
     turn.closed = true;
@@ -142,6 +152,53 @@ export class Transcript {
       turn.text.append(make("span", "cut", " interrupted"));
     }
     this.#announceAnswer(turn);
+  }
+
+  // How the caller's last words sounded.
+  #sounded(cue) {
+    const { emotion, probability, arousal, valence, pace, signs, plain } = cue;
+    const turn = this.#turns.findLast(({ who }) => who === "caller");
+    if (!turn || typeof emotion !== "string" || !Array.isArray(signs)) return;
+    if (![probability, arousal, valence].every((number) => number >= 0 && number <= 1)) return;
+    this.#cueHeard = true;
+    const sounds = `${probability < 0.5 ? "may sound" : "sounds"} ${emotion}`;
+    const heard = make("p", `manner${plain ? " faint" : ""}`);
+    listed(heard, [
+      [make("b", "", sounds), ` ${Math.round(100 * probability)} %`],
+      [gauge(arousal, "calm", "lively"), word(arousal, "calm", "steady", "lively")],
+      [gauge(valence, "unpleasant", "pleasant"), word(valence, "unpleasant", "even", "pleasant")],
+      ...(pace > 0 ? [[`${pace.toFixed(1)} syllables/s`]] : []),
+      ...signs.map((sign) => [sign]),
+    ]);
+    turn.cue?.remove();
+    turn.cue = heard;
+    turn.element.append(heard);
+  }
+
+  // How an answer is said: comes before its first words, and again where that changes.
+  #delivered(delivery) {
+    if (!Array.isArray(delivery.changes)) return;
+    if (isPlain(delivery) && !this.#cueHeard) return; // nothing to compare it with, as with a greeting
+    const turn = this.#turns.at(-1);
+    if (turn?.who === "agent" && !turn.closed) this.#sayHow(turn, delivery);
+    else this.#deliveries.push(delivery);
+  }
+
+  #sayHow(turn, delivery) {
+    const { style, changes, rule } = delivery;
+    const again = turn.manners.childElementCount > 0;
+    const way = make("span", "way");
+    if (isPlain(delivery)) {
+      turn.manners.classList.toggle("faint", !again);
+      way.append(again ? "then as usual" : `in ${this.agentName}’s own way`);
+    } else {
+      turn.manners.classList.remove("faint");
+      const [first, ...others] = style ? [style, ...changes.slice(0, MOST_CHANGES)] : changes.slice(0, MOST_CHANGES);
+      const why = make("span", "why", rule ? `rule “${rule}”` : "as the model marked it");
+      listed(way, [[again ? "then " : "", make("b", "", first)], ...(others.length ? [[others.join(", ")]] : []), [why]]);
+    }
+    turn.manners.append(again ? " " : "", way);
+    turn.text.after(turn.manners);
   }
 
   #took(latency) {
@@ -209,7 +266,7 @@ export class Transcript {
   // Keep the newest in view, unless the reader has scrolled back.
   #scroll() {
     const view = this.#list.parentElement;
-    if (this.#pinned) view.scrollTop = view.scrollHeight;
+    if (this.#pinned && !this.empty) view.scrollTop = view.scrollHeight;
   }
 }
 
@@ -218,4 +275,35 @@ function make(tag, className = "", text = "") {
   if (className) element.className = className;
   element.textContent = text;
   return element;
+}
+
+function isPlain({ style, changes }) {
+  return !style && changes.length === 0;
+}
+
+// What to call a score, by where it is on its scale.
+function word(score, low, middle, high) {
+  return score <= 0.4 ? low : score >= 0.6 ? high : middle;
+}
+
+// Pieces with a dot between each two; no line breaks within one.
+function listed(line, pieces) {
+  pieces.forEach((piece, n) => {
+    const item = make("span", "piece");
+    item.append(...piece);
+    line.append(n ? " · " : "", item);
+  });
+}
+
+// A score from 0 to 1 as a bar from the middle of its scale.
+function gauge(score, low, high) {
+  const track = make("span", "gauge");
+  const fill = make("span", "fill");
+  fill.style.left = `${100 * Math.min(score, 0.5)}%`;
+  fill.style.width = `${100 * Math.abs(score - 0.5)}%`;
+  track.append(fill);
+  track.title = `${Math.round(100 * score)} of 100, from ${low} to ${high}`;
+  track.setAttribute("role", "img");
+  track.setAttribute("aria-label", track.title);
+  return track;
 }
