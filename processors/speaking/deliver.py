@@ -11,10 +11,11 @@ from pipecat.frames.frames import Frame, InterruptionFrame, TTSUpdateSettingsFra
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from processors.guarding.frames import to_be_said
+from processors.hearing.cues import Cue
 from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director
-from processors.speaking.frames import DeliveryFrame
+from processors.speaking.frames import DeliveryFrame, SpeakerFrame
 from processors.speaking.lowering import fitted, lower
 
 
@@ -31,6 +32,7 @@ class Deliver(FrameProcessor):
         self._director = director
         self._voice = voice
         self._own: Any = None
+        self._cue: Cue | None = None
         self._direction = director.direct(None)
         self._told: Any = None
         self._noted: DeliveryFrame | None = None
@@ -39,7 +41,12 @@ class Deliver(FrameProcessor):
         await super().process_frame(frame, direction)
         if direction is FrameDirection.DOWNSTREAM:
             if isinstance(frame, CueFrame):
+                self._cue = frame.cue
                 self._direction = self._director.direct(frame.cue)
+            elif isinstance(frame, SpeakerFrame):
+                self._director, self._own = frame.director, frame.voice or self._own
+                self._direction = self._director.direct(self._cue)
+                self._told = self._noted = None
             elif isinstance(frame, InterruptionFrame):
                 # What was on its way to the voice may have been dropped.
                 self._told = self._noted = None

@@ -1,10 +1,12 @@
 """Frames of speaking."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pipecat.frames.frames import DataFrame
 
 from processors.speaking.delivery import Delivery
+from processors.speaking.director import Director
 
 
 @dataclass
@@ -18,3 +20,20 @@ class DeliveryFrame(DataFrame):
 
     delivery: Delivery
     rule: str = ""
+
+
+@dataclass
+class SpeakerFrame(DataFrame):
+    """Somebody else speaks from here on.
+
+    Args:
+        name: Who.
+        director: Decides how they say something.
+        voice: Their voice's settings; None for a voice that is everybody's.
+    """
+
+    interruptible: bool = field(default=False, init=False)
+
+    name: str
+    director: Director = field(repr=False)
+    voice: Any = field(repr=False)
