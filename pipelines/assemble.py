@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, TTS, Architecture, DefinitionError, Port, Stage
+from pipelines.definition import AUDIO_OUT, TAGS, TTS, Architecture, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ def _hearing(parts: Parts) -> FrameProcessor:
     return Tagger(Hearer(), parts.told, parts.session.context)
 
 
+def _tags(parts: Parts) -> FrameProcessor:
+    from processors.speaking.tagging import Tagging
+
+    return Tagging()
+
+
 def _delivery(parts: Parts) -> FrameProcessor:
     from processors.speaking.deliver import Deliver
 
@@ -91,6 +97,7 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "USER_TURN": lambda parts: parts.turns.user(),
     "HEARING": _hearing,
     "INPUT_GUARD": lambda parts: parts.guards.input(),
+    "TAGS": _tags,
     "OUTPUT_GUARD": lambda parts: parts.guards.output(),
     "SENTENCES": _sentences,
     "DELIVERY": _delivery,
@@ -220,7 +227,7 @@ def _guarded(
     for processor, stage in named:
         if stage.clears and not ours:
             guards.trust(processor)
-        elif stage.gives is Port.TEXT and ours:
+        elif stage.gives is Port.TEXT and ours and (stage.name != TAGS.name or stage.name in stack.services):
             guards.veil(processor)
         elif stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
             guards.keep(processor)

@@ -125,6 +125,7 @@ LLM = Stage(
     needs=frozenset({Capability.TEXT_OUT}),
     consumes=True,
 )
+TAGS = Stage("TAGS", "how the model wants it said", Port.TEXT, Port.TEXT)
 OUTPUT_GUARD = Stage("OUTPUT_GUARD", "what may be said", Port.TEXT, Port.CLEARED_TEXT, consumes=True)
 SENTENCES = Stage("SENTENCES", "text in speakable pieces", Port.CLEARED_TEXT, Port.CLEARED_TEXT)
 DELIVERY = Stage("DELIVERY", "how to say it", Port.CLEARED_TEXT, Port.CLEARED_TEXT)
@@ -148,6 +149,7 @@ STAGES = (
     HEARING,
     INPUT_GUARD,
     LLM,
+    TAGS,
     OUTPUT_GUARD,
     SENTENCES,
     DELIVERY,

@@ -25,6 +25,7 @@ from pipelines.definition import (
     SENTENCES,
     STAGES,
     STT,
+    TAGS,
     TTS,
     USER_TURN,
     VAD,
@@ -86,8 +87,8 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         ),
         (
             lambda: ADVANCED_CASCADE.without(OUTPUT_GUARD),
-            "advanced_cascade: SENTENCES takes cleared text, but what LLM gives has passed no guard: "
-            'put OUTPUT_GUARD between LLM and SENTENCES, or say why none is needed with unguarded="…"',
+            "advanced_cascade: SENTENCES takes cleared text, but what TAGS gives has passed no guard: "
+            'put OUTPUT_GUARD between TAGS and SENTENCES, or say why none is needed with unguarded="…"',
         ),
         (
             lambda: ADVANCED_CASCADE.insert_after(DELIVERY, dataclasses.replace(FILLER, takes=Port.AUDIO)),
@@ -226,7 +227,8 @@ def test_what_flows_ends_in_the_voice(architecture):
 
 def test_everything_that_talks_before_the_guard_passes_it():
     fillers = ADVANCED_CASCADE.insert_after(USER_TURN, FILLER)
-    assert [f.giver for f in fillers.flows if f.taker == OUTPUT_GUARD] == [FILLER, LLM]
+    assert [f.giver for f in fillers.flows if f.taker == OUTPUT_GUARD] == [TAGS]
+    assert [f.giver for f in fillers.flows if f.taker == TAGS] == [FILLER, LLM]
 
 
 def test_listeners_and_linewithout_readers_in_the_call_are_allowed():

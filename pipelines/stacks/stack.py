@@ -36,6 +36,7 @@ ASSEMBLY = (
     "processors.speaking.deliver",
     "processors.speaking.delivery",
     "processors.speaking.director",
+    "processors.speaking.tagging",
     "processors.turns.strategy",
     "processors.turns.vad",
 )

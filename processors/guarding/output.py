@@ -23,6 +23,7 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from guardrails import Decision
+from guardrails.stream import STOPS
 from processors.guarding.admission import Admission
 from processors.guarding.frames import (
     GenerationStoppedFrame,
@@ -33,6 +34,9 @@ from processors.guarding.frames import (
     is_cleared,
 )
 from processors.guarding.guarding import Guarding
+from processors.guarding.marks import Marks
+from processors.speaking.delivery import Delivery
+from processors.speaking.frames import DeliveryTagFrame
 
 KEPT = frozenset(
     ("append_to_context", "includes_inter_frame_spaces", "interruptible", "pts", "skip_tts", "transport_destination")
@@ -44,6 +48,9 @@ Spoken = TypeVar("Spoken", bound=TTSSpeakFrame | TextFrame)
 
 class OutputGuard(FrameProcessor):
     """Lets out of an answer what the policy allows, token by token, and of words by themselves as well.
+
+    What a model's tags say of its text stays with that text, and goes with what is not said. What is said in place of
+    an answer is said as if there were no tags.
 
     Args:
         guarding: The conversation's.
@@ -58,11 +65,14 @@ class OutputGuard(FrameProcessor):
         self._skip_tts: bool | None = None
         self._append_to_context = True
         self._after: list[Frame] = []
+        self._marks = Marks[DeliveryTagFrame]()
+        self._marked = False
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
             self._answering = False
+            self._marks = Marks()
             self._guarding.interrupted()
             await self.push_frame(frame, direction)
             # Whoever talks over a goodbye is not spared what it was said for.
@@ -74,6 +84,8 @@ class OutputGuard(FrameProcessor):
             await self.push_frame(frame)
         elif isinstance(frame, (UnclearedTextFrame, LLMTextFrame)):
             await self._text(frame)
+        elif isinstance(frame, DeliveryTagFrame):
+            await self._mark(frame)
         elif isinstance(frame, RefusedFrame):
             await self._refused(frame.decision)
         elif isinstance(frame, LLMFullResponseEndFrame):
@@ -101,21 +113,32 @@ class OutputGuard(FrameProcessor):
     async def _begin(self) -> None:
         if not self._answering:
             self._answering = True
+            self._marks, self._marked = Marks(), False
             await self._guarding.settle()
+
+    async def _mark(self, frame: DeliveryTagFrame) -> None:
+        await self._begin()
+        if not self._guarding.said.stopped:
+            self._marked = True
+            self._marks.put(frame)
+            await self._say("", ())
 
     async def _refused(self, decision: Decision) -> None:
         """Say why there is no answer, or no more of one. It has been reported as a decision on what was heard."""
         await self._begin()
         text = await self._guarding.refuse(decision)
-        self._consequences(self._guarding.said.take())
-        await self._say(text)
+        decisions = self._guarding.said.take()
+        self._consequences(decisions)
+        await self._say(text, decisions)
 
     async def _text(self, frame: UnclearedTextFrame | LLMTextFrame) -> None:
         await self._begin()
         self._skip_tts, self._append_to_context = frame.skip_tts, frame.append_to_context
         if await self._admitted():
             stopped = self._guarding.said.stopped
-            await self._say(await self._guarding.feed(frame.text))
+            self._marks.feed(frame.text)
+            said = await self._guarding.feed(frame.text)
+            await self._say(said, await self._report())
             if self._guarding.said.stopped and not stopped:
                 await self.push_frame(GenerationStoppedFrame(), FrameDirection.UPSTREAM)
 
@@ -139,7 +162,8 @@ class OutputGuard(FrameProcessor):
     async def _end(self, frame: LLMFullResponseEndFrame) -> None:
         if self._answering:
             await self._admitted()
-            await self._say(await self._guarding.finish())
+            said = await self._guarding.finish()
+            await self._say(said, await self._report())
             self._answering = False
         await self.push_frame(frame)
         await self._follow()
@@ -149,14 +173,28 @@ class OutputGuard(FrameProcessor):
         for frame in after:
             await self.push_frame(frame)
 
-    async def _say(self, text: str) -> None:
-        await self._report()
-        if text:
-            cleared = LLMTextFrame(text)
-            cleared.skip_tts = self._skip_tts
-            cleared.append_to_context = self._append_to_context
-            clear(cleared)
-            await self.push_frame(cleared)
+    async def _say(self, text: str, decisions: Sequence[Decision]) -> None:
+        """Push what may be said, with what tags say of it.
+
+        Args:
+            text: What may be said.
+            decisions: What has been decided on it.
+        """
+        stop = next((decision for decision in decisions if decision.action in STOPS), None)
+        if stop is None:
+            parts = self._marks.placed(text, self._guarding.said.held)
+        elif self._marked:
+            parts = self._marks.broken_off(text, stop.text, DeliveryTagFrame(Delivery()))
+        else:
+            parts = [text]
+        for part in filter(None, parts):
+            if isinstance(part, str):
+                cleared = LLMTextFrame(part)
+                cleared.skip_tts = self._skip_tts
+                cleared.append_to_context = self._append_to_context
+                clear(cleared)
+                part = cleared
+            await self.push_frame(part)
 
     async def _speak(self, frame: TTSSpeakFrame | AggregatedTextFrame) -> None:
         text = await self._guarding.speak(frame.text)
@@ -166,12 +204,14 @@ class OutputGuard(FrameProcessor):
         if not self._answering:
             await self._follow()
 
-    async def _report(self) -> None:
+    async def _report(self) -> list[Decision]:
+        """Make known what has been decided."""
         said = self._guarding.said
         decisions = said.take()
         for report in self._guarding.reports(decisions, "said", said.failure if decisions else None):
             await self.push_frame(report)
         self._consequences(decisions)
+        return decisions
 
     def _consequences(self, decisions: Sequence[Decision]) -> None:
         self._after += [after for decision in decisions if (after := consequence(decision))]

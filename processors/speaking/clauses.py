@@ -33,11 +33,13 @@ class ClauseSplitter:
 
     The first pieces of an answer end at clauses, the very first if need be before a phrase, so that the voice starts
     early; later ones are whole sentences, because they are written faster than they are spoken and sound better whole.
+    Where the way to speak is to change, a later one ends at a clause, too.
     """
 
     def __init__(self) -> None:
         self._held = ""
         self._given = 0
+        self._turning = False
 
     @property
     def held(self) -> str:
@@ -54,17 +56,32 @@ class ClauseSplitter:
             self._held += char
             if text[at + 1 : at + 2] and text[at + 1] in SENTENCE_ENDS + CLOSERS:
                 continue
-            cut = self._cut()
-            if cut:
-                pieces.append(self._held[:cut].strip())
-                self._held = self._held[cut:]
-                self._given += len(pieces[-1].split())
+            pieces += self._taken()
         return pieces
+
+    def turn(self) -> list[str]:
+        """What follows is to be said in another way, from the next end of a clause on.
+
+        Returns:
+            The piece that ends here, if a clause does.
+        """
+        self._turning = bool(self._held.strip())
+        return self._taken()
 
     def finish(self) -> str:
         """What is left at the end of the answer; the next text begins a new one."""
-        rest, self._held, self._given = self._held.strip(), "", 0
+        rest, self._held, self._given, self._turning = self._held.strip(), "", 0, False
         return rest
+
+    def _taken(self) -> list[str]:
+        """The piece that can be cut off."""
+        cut = self._cut()
+        if not cut:
+            return []
+        piece, self._held = self._held[:cut].strip(), self._held[cut:]
+        self._given += len(piece.split())
+        self._turning = False
+        return [piece]
 
     def _cut(self) -> int:
         """Where the held text can be cut, or 0."""
@@ -78,7 +95,7 @@ class ClauseSplitter:
         mark = closed[-1]
         if mark in SENTENCE_ENDS:
             return len(self._held) if self._ends_sentence(closed, spaced) else 0
-        if self._given >= EARLY_WORDS:
+        if self._given >= EARLY_WORDS and not self._turning:
             return 0
         if mark in CLAUSE_ENDS:
             # "1,000" and "7:30" go on without a space.
@@ -118,6 +135,11 @@ class ClauseAggregator(BaseTextAggregator):
 
     async def aggregate(self, text: str) -> AsyncIterator[Aggregation]:
         for piece in self._splitter.feed(text):
+            yield Aggregation(text=piece, type=TextType.SENTENCE)
+
+    async def turn(self) -> AsyncIterator[Aggregation]:
+        """As `ClauseSplitter.turn`."""
+        for piece in self._splitter.turn():
             yield Aggregation(text=piece, type=TextType.SENTENCE)
 
     async def flush(self) -> Aggregation | None:

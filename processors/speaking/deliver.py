@@ -1,4 +1,4 @@
-"""The stage DELIVERY: the voice is told how to say a piece of text right before the piece, and only then."""
+"""The stage DELIVERY: the voice is told how to say a piece of text before the piece, and after all before it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pipecat.frames.frames import Frame, InterruptionFrame, TTSUpdateSettingsFrame
+from pipecat.frames.frames import (
+    Frame,
+    InterruptionFrame,
+    LLMFullResponseStartFrame,
+    TTSSpeakFrame,
+    TTSUpdateSettingsFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from processors.guarding.frames import to_be_said
@@ -15,12 +21,16 @@ from processors.hearing.cues import Cue
 from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director
-from processors.speaking.frames import DeliveryFrame, SpeakerFrame
+from processors.speaking.frames import DeliveryFrame, DeliveryTagFrame, SpeakerFrame
 from processors.speaking.lowering import fitted, lower
 
 
 class Deliver(FrameProcessor):
-    """Has everything that answers a turn said as the director says, from the turn's cue on until the next.
+    """Has what a language model writes said as its tags say, within the persona's range, and everything else that
+    answers a turn as the director says, from the turn's cue on until the next.
+
+    The voice is told as soon as that can be guessed, which is before the piece is complete: when an answer begins, by
+    the cue, and where a tag stands. It is told anew before the piece if that was wrong.
 
     Args:
         director: Decides how.
@@ -34,6 +44,7 @@ class Deliver(FrameProcessor):
         self._own: Any = None
         self._cue: Cue | None = None
         self._direction = director.direct(None)
+        self._tag = Delivery()
         self._told: Any = None
         self._noted: DeliveryFrame | None = None
 
@@ -47,13 +58,27 @@ class Deliver(FrameProcessor):
                 self._director, self._own = frame.director, frame.voice or self._own
                 self._direction = self._director.direct(self._cue)
                 self._told = self._noted = None
+            elif isinstance(frame, DeliveryTagFrame):
+                if isinstance(frame.says, Delivery):
+                    self._tag = frame.says
+                    await self._tell(self._chosen())
+                return
             elif isinstance(frame, InterruptionFrame):
                 # What was on its way to the voice may have been dropped.
-                self._told = self._noted = None
+                self._tag, self._told, self._noted = Delivery(), None, None
+            elif isinstance(frame, LLMFullResponseStartFrame):
+                self._tag = Delivery()
+                await self._tell(self._chosen())
             elif to_be_said(frame):
-                await self._note(self._direction.delivery, self._direction.rule)
-                await self._tell(frame.text)
+                own_words = isinstance(frame, TTSSpeakFrame)
+                delivery = self._direction.delivery if own_words else self._chosen()
+                await self._note(delivery, self._direction.rule if own_words or self._tag.plain else "")
+                await self._tell(delivery, frame.text)
         await self.push_frame(frame, direction)
+
+    def _chosen(self) -> Delivery:
+        """How the answer is to be said."""
+        return self._direction.delivery if self._tag.plain else self._director.hold(self._tag)
 
     async def _note(self, delivery: Delivery, rule: str) -> None:
         """Have it known how what follows is said, once an answer and where that changes."""
@@ -63,11 +88,17 @@ class Deliver(FrameProcessor):
             self._noted = DeliveryFrame(how, rule)
             await self.push_frame(self._noted)
 
-    async def _tell(self, text: str) -> None:
+    async def _tell(self, delivery: Delivery, text: str = "") -> None:
+        """Tell the voice, if that is anything new to it.
+
+        Args:
+            delivery: How to say what follows.
+            text: That, as far as it is known.
+        """
         if self._own is None:
             self._own = copy.deepcopy(self._voice())
             self._told = lower(Delivery(), self._own)
-        settings = lower(fitted(self._direction.delivery, text), self._own)
+        settings = lower(fitted(delivery, text), self._own)
         if settings is not None and settings != self._told:
             self._told = settings
             await self.push_frame(TTSUpdateSettingsFrame(delta=settings))

@@ -7,6 +7,19 @@ from pipecat.frames.frames import DataFrame
 
 from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director
+from processors.speaking.tags import Pause
+
+
+@dataclass
+class DeliveryTagFrame(DataFrame):
+    """What a language model's tag says of the text that follows. It keeps its place among the texts.
+
+    Args:
+        says: How to say what follows, not yet held to a persona's range; plain for the way without tags. Or a moment of
+            silence before it. No guard has read the words that are to stand out.
+    """
+
+    says: Delivery | Pause = field(repr=False)
 
 
 @dataclass
