@@ -57,6 +57,7 @@ class Phrases:
         self._spoken: deque[Part] = deque()
         self._paused: Part | None = None  # what was said up to a pause that may not last
         self._turns: deque[int] = deque(maxlen=64)  # the numbers by which turns ended
+        self._known: deque[int] = deque(maxlen=64)  # those of them by which a turn's words came as well
 
     def audio(self, pcm: bytes, number: int) -> Part | None:
         """Take 16-bit mono PCM at 16 kHz."""
@@ -73,6 +74,12 @@ class Phrases:
         """Speech began `start_secs` ago."""
         begin = max(0, self._position - round((start_secs + LEAD_SECS) * RATE))
         self._begin = max(begin, self._spoken[-1].end) if self._spoken else begin
+
+    def underway(self, number: int) -> Part | None:
+        """What is being said, as far as it has been said since its last part; it goes on, and belongs to no turn yet."""
+        if self._begin is None or self._paused is not None or self._position - self._begin < SHORTEST_SECS * RATE:
+            return None
+        return self._part(self._begin, number)
 
     def paused(self, number: int) -> Part | None:
         """Speech stopped a moment ago, perhaps to go on."""
@@ -108,20 +115,32 @@ class Phrases:
             number: The context frame's.
         """
         since = self._since(number)
-        parts = [part for part in self._spoken if since < part.made < number]
-        if self._paused is not None and since < self._paused.made < number:
-            parts.append(self._paused)
-        return parts
+        return [part for part in self._parts() if since < part.made < number]
 
     def forget(self, number: int) -> None:
-        """Let go of what was said before the turn that a context is of."""
+        """Let go of what was said before a turn whose words have come.
+
+        Args:
+            number: Of the frame with them.
+        """
+        self._known.append(number)
         since = self._since(number)
         while self._spoken and self._spoken[0].made < since:
             self._spoken.popleft()
 
     def _since(self, number: int) -> int:
-        """By which number the turn before that of a context ended."""
-        return max((turn for turn in self._turns if turn < number), default=-1)
+        """By which number the turn before that of a context ended.
+
+        A turn whose answer was begun ahead ends before its words come: an end without words after which nothing was
+        said is its own.
+        """
+        *earlier, last = sorted([-1, -1, *(turn for turn in self._turns if turn < number)])
+        own = last not in self._known and not any(last < part.made < number for part in self._parts())
+        return earlier[-1] if own else last
+
+    def _parts(self) -> list[Part]:
+        """All that is known of what was said."""
+        return [*self._spoken, *([self._paused] if self._paused is not None else [])]
 
     def _complete(self, number: int) -> Part:
         assert self._begin is not None  # noqa: S101
