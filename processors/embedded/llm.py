@@ -8,6 +8,7 @@ import json
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import httpx2
@@ -21,7 +22,10 @@ from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMInvocationPar
 from pipecat.frames.frames import Frame, LLMContextAssistantTurnFrame, LLMContextFrame, StartFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.services.settings import LLMSettings
+from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
 
 from processors.embedded import tools as calling
 from processors.embedded.bounded import bounded
@@ -60,35 +64,53 @@ class Server(Protocol):
         """Start it again if it has died. Called in threads."""
 
 
+Examples = Sequence[tuple[str, str]]
+"""Turns to learn from, as pairs of what a caller says and the answer."""
+
+
+@dataclass
+class EmbeddedLLMSettings(OpenAILLMSettings):
+    """Pipecat's, and what this model is shown besides.
+
+    Args:
+        examples: What the model sees before all other turns, and the context does not hold.
+    """
+
+    examples: Examples | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+
+
 class EmbeddedLLMService(OpenAILLMService):
     """Answers from the local model.
 
     While the caller speaks, and whenever an answer has been said, the prompt as far as it is known is put into the
     server's cache, so that at the end of a turn only its last words are new. With tools in the context a grammar leaves
-    the model the choice between words and a well-formed call.
+    the model the choice between words and a well-formed call. Where settings change whom it answers as, the new
+    beginning of the prompt is read at once.
 
     Args:
         server: The local server; started again if it dies.
         instructions: The system prompt.
         context: The live context of the conversation.
-        examples: Turns to learn from, as pairs of what a caller says and the answer; the model sees them before all
-            others, and the context does not hold them.
+        examples: Turns to learn from, as `EmbeddedLLMSettings`.
     """
 
+    Settings = EmbeddedLLMSettings
+    _settings: EmbeddedLLMSettings
     supports_developer_role = False
 
-    def __init__(
-        self, server: Server, instructions: str, context: LLMContext, examples: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, server: Server, instructions: str, context: LLMContext, examples: Examples = ()) -> None:
         super().__init__(
             base_url=server.url,
             api_key=server.api_key,
-            settings=OpenAILLMService.Settings(
-                model="local", system_instruction=instructions, temperature=0.0, max_tokens=MAX_ANSWER_TOKENS
+            settings=self.Settings(
+                model="local",
+                system_instruction=instructions,
+                temperature=0.0,
+                max_tokens=MAX_ANSWER_TOKENS,
+                examples=tuple(examples),
             ),
         )
         self._server = server
-        self._instructions = instructions
         self._slot = server.next_slot()
         self._server_api = httpx2.AsyncClient(
             base_url=server.url.removesuffix("/v1"),
@@ -96,11 +118,6 @@ class EmbeddedLLMService(OpenAILLMService):
             transport=_transport(),
         )
         self._live = context
-        self._examples = [
-            {"role": role, "content": text}
-            for turn in examples
-            for role, text in zip(("user", "assistant"), turn, strict=True)
-        ]
         self._tool_prompt = _ToolPrompt()
         self._begun = asyncio.Event()
         self._beginning: asyncio.Task[None] | None = None
@@ -123,7 +140,13 @@ class EmbeddedLLMService(OpenAILLMService):
             instructions, grammar = self._tool_prompt.of(offered)
             system = {**system, "content": f"{system['content']}\n{instructions}"}
             params["extra_body"]["grammar"] = grammar
-        messages = [system, *self._examples, *rest]
+        examples = self._settings.examples
+        shown = [
+            {"role": role, "content": text}
+            for turn in (examples if is_given(examples) else ())
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+        messages = [system, *shown, *rest]
         params["messages"] = messages
         return params
 
@@ -139,7 +162,7 @@ class EmbeddedLLMService(OpenAILLMService):
             # The last word is uncertain, and what was read of it in vain would have to be read again.
             certain = frame.text.rpartition(" ")[0]
             if certain:
-                await self._prepare(certain)
+                await self._prepare(certain, frame.told)
         elif isinstance(frame, (SpeechPausedFrame, LLMContextFrame)):
             # The answer's own prompt is next, and the server works on one batch at a time.
             await self._stop_preparing()
@@ -150,6 +173,15 @@ class EmbeddedLLMService(OpenAILLMService):
             await self._prepare()
         if isinstance(frame, StartFrame):
             self._begun.set()
+
+    async def _update_settings(self, delta: LLMSettings) -> dict[str, Any]:
+        changed: dict[str, Any] = await super()._update_settings(delta)
+        if changed.keys() & {"system_instruction", "examples"}:
+            await self._stop_preparing()
+            if self._beginning:
+                await self.cancel_task(self._beginning)
+            self._beginning = self.create_task(self._begin_anew(), f"{self}::begin")
+        return changed
 
     async def cleanup(self) -> None:
         await super().cleanup()
@@ -166,12 +198,14 @@ class EmbeddedLLMService(OpenAILLMService):
             if task:
                 await asyncio.wait([task])
 
-    async def _prepare(self, user_text: str = "") -> None:
+    async def _prepare(self, user_text: str = "", told: str = "") -> None:
         await self._stop_preparing()
         if self._beginning and not self._beginning.done():
             # A caller who speaks at once would have the longest part of the prompt read again, and never kept.
             return
         messages = [*self._live.messages]
+        if told:
+            messages.append({"role": "developer", "content": told})
         if user_text:
             messages.append({"role": "user", "content": user_text})
         context = LLMContext(messages=messages, tools=self._live.tools, tool_choice=self._live.tool_choice)
@@ -194,6 +228,12 @@ class EmbeddedLLMService(OpenAILLMService):
         except Exception as error:
             self._could_not_prepare(error)
 
+    async def _begin_anew(self) -> None:
+        """Have the server know another beginning, and then what has been said."""
+        await self._begin()
+        self._beginning = None
+        await self._prepare()
+
     async def _fill_cache(self, context: LLMContext, user_text: str) -> None:
         """Have the server read the prompt up to the end of `user_text`, without the marks that end a turn."""
         try:
@@ -208,7 +248,7 @@ class EmbeddedLLMService(OpenAILLMService):
         """The text that the model will be given for a context."""
         invocation = await self.get_llm_adapter().get_llm_invocation_params(
             context,
-            system_instruction=self._instructions,
+            system_instruction=self._settings.system_instruction,
             convert_developer_to_user=not self.supports_developer_role,
         )
         messages = self.build_chat_completion_params(invocation)["messages"]

@@ -76,7 +76,7 @@ class Phrases:
         self._begin = max(begin, self._spoken[-1].end) if self._spoken else begin
 
     def underway(self, number: int) -> Part | None:
-        """What is being said, as far as it has been said since its last part; it goes on, and belongs to no turn yet."""
+        """What is being said, as far as it has been said since its last part. It goes on: it is no part yet."""
         if self._begin is None or self._paused is not None or self._position - self._begin < SHORTEST_SECS * RATE:
             return None
         return self._part(self._begin, number)
