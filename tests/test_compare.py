@@ -20,7 +20,7 @@ from pipelines import architectures
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app.compare import PageError, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import OUTPUT_GUARD, SENTENCES
+from pipelines.definition import DELIVERY, OUTPUT_GUARD, SENTENCES
 from pipelines.lab import profile
 from pipelines.lab.compare import COLUMNS, PARCEL, Comparison, Kind, Row, claims, compare, page, plots
 from pipelines.lab.compare.claims import FUSED
@@ -62,7 +62,7 @@ def test_every_architecture_has_a_row_and_every_row_every_cell(comparison: Compa
 
 def test_nothing_in_profile_mode_claims_to_be_measured(comparison: Comparison) -> None:
     kinds = {cell.kind for each in comparison.rows for cell in each.cells.values()}
-    assert kinds == {Kind.PROFILE, Kind.DEFINITION, Kind.NOT_YET, Kind.CANNOT_RUN}
+    assert kinds == {Kind.PROFILE, Kind.DEFINITION, Kind.CANNOT_RUN}
     for each in comparison.ran:
         assert {each.cells[column.name].kind for column in COLUMNS if column.unit == "ms"} == {Kind.PROFILE}
 
@@ -141,6 +141,14 @@ def test_what_can_be_read_follows_from_the_ports() -> None:
     (found,) = compare([unguarded], [profile.load("vendor_cascade")]).rows
     assert found.cells["inspect"].value == "transcript, context, text, cleared text"
     assert "cleared text of DELIVERY" in found.cells["inspect"].source
+
+
+def test_who_is_told_how_it_was_said_follows_from_the_stages(comparison: Comparison) -> None:
+    basic = row(comparison, "basic_cascade · vendor_cascade").cells["retention"]
+    assert (basic.kind, basic.value) == (Kind.DEFINITION, "nobody is told")
+    for left_out, value in (((), "the LLM and the voice are told"), ((DELIVERY,), "the LLM is told")):
+        (found,) = compare([ADVANCED_CASCADE.without(*left_out)], [profile.load("vendor_cascade")]).rows
+        assert (found.cells["retention"].kind, found.cells["retention"].value) == (Kind.DEFINITION, value)
 
 
 def test_without_a_guard_what_the_script_forbids_is_heard(comparison: Comparison) -> None:

@@ -45,6 +45,11 @@ def test_every_figure_says_that_it_was_measured_where_and_when(row: Row) -> None
     assert all("cores" in cell.source for cell in figures)
 
 
+def test_what_only_a_benchmark_of_its_own_tells_is_shown_as_it_was_kept_or_not_at_all(row: Row) -> None:
+    assert row.cells["retention"].kind is Kind.NOT_YET
+    assert "antiphon bench retention --keep" in row.cells["retention"].source
+
+
 def test_each_turn_is_understood_answered_and_timed(row: Row) -> None:
     assert row.run is not None
     assert [answer.understood for answer in row.run.answers] == [answer.asked for answer in row.run.answers]

@@ -670,23 +670,28 @@ DataFolder = Annotated[Path, typer.Option(help="The folder of recordings.")]
 def latency(
     data: DataFolder = Path("../shared/data"),
     limit: Annotated[int | None, typer.Option(help="Take only so many recordings.")] = None,
+    hearing: Annotated[
+        bool,
+        typer.Option("--hearing", help="The advanced cascade against itself without hearing and delivery instead."),
+    ] = False,
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,
 ) -> None:
     """From the end of speech to the first sound of the answer, against a plain Pipecat pipeline."""
-    from pipelines.lab import bench_latency
+    from pipelines.lab import bench_latency, hearing_latency
 
     with reported(), _turns("turns") as (progress, task):
-        result = run(
-            bench_latency.run(
-                data,
-                lambda who, path, done, of: progress.update(
-                    task, completed=done, total=of, description=f"{who}: {path.name}"
-                ),
-                limit,
-            )
-        )
-    _publish(result.as_json(), bench_latency.table(result), save, json)
+
+        def on_turn(who: str, name: str, done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of, description=f"{who}: {name}")
+
+        if hearing:
+            added = run(hearing_latency.run(data, on_turn, limit))
+            figures, table = added.as_json(), hearing_latency.table(added)
+        else:
+            result = run(bench_latency.run(data, lambda who, path, done, of: on_turn(who, path.name, done, of), limit))
+            figures, table = result.as_json(), bench_latency.table(result)
+    _publish(figures, table, save, json)
 
 
 @bench.command()
@@ -727,6 +732,36 @@ def voices(
     with reported(), _turns("speaking") as (progress, task):
         result = measured.run(lambda name, done, of: progress.update(task, completed=done, total=of, description=name))
     _publish(measured.as_json(result), measured.table(result), save, json)
+
+
+@bench.command()
+def retention(
+    data: DataFolder = Path("../shared/data"),
+    quick: Annotated[bool, typer.Option("--quick", help="Few speakers, to see that it works.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Have antiphon compare show these scores.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """How much of the way something is said arrives: at the LLM, at the voice, and in what is heard."""
+    from pipelines.app import hear as hearing
+    from pipelines.lab.retention import bench as retaining
+    from pipelines.lab.retention import kept
+    from pipelines.lab.retention import plot as drawing
+
+    with reported(), _turns("calls") as (progress, task):
+        if plot is not None:
+            hearing.check_picture(plot)
+        result = retaining.run(
+            data,
+            lambda what, done, of: progress.update(task, completed=done, total=of, description=what),
+            quick=quick,
+        )
+        if keep:
+            kept.keep(result)
+        if plot is not None:
+            drawing.draw(result, plot)
+    _publish(result.as_json(), retaining.table(result), save, json)
 
 
 @bench.command("guard")

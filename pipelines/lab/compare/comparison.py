@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import personas
 from pipelines.architectures import ARCHITECTURES
 from pipelines.assemble import check
-from pipelines.definition import Architecture, DefinitionError, Port
+from pipelines.definition import DELIVERY, HEARING, Architecture, DefinitionError, Port
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
 from pipelines.lab import virtual
@@ -59,7 +59,7 @@ class Column:
         name: As in JSON.
         title: For people.
         group: Under which it stands.
-        unit: ms, %, $/min, or nothing.
+        unit: ms, %, $/min, "of 1" for a score, or nothing.
         means: A line that says what exactly it is.
     """
 
@@ -96,6 +96,8 @@ class Cell:
             return f"{self.value:,.0f} ms"
         if column.unit == "%":
             return f"{self.value:.0f} %"
+        if column.unit == "of 1":
+            return f"{self.value:.2f}"
         if not self.value and not self.rough:
             return "$0"
         return str(Cost(self.value, frozenset({"something"} if self.rough else ())))
@@ -112,7 +114,7 @@ def _slug(name: str) -> str:
 LATENCY = "from the end of speech to the first sound of the answer"
 COST = "cost a minute"
 SAFETY = "guardrails"
-LATER = "what later work will fill in"
+MANNER = "how it is said"
 
 PARTS = {name: f"part_{_slug(name)}" for name in MARKS.values()}
 """The column of each part of a turn's latency."""
@@ -153,13 +155,13 @@ COLUMNS = (
         "guard_leak", "forbidden words that are heard", SAFETY, "%",
         "answers in which something that the script forbids was heard, though the language model said it",
     ),
-    Column("paralinguistics", "how it was said, kept", LATER, "%", "turns whose tone reaches the answer"),
+    Column(
+        "retention", "how it was said, kept", MANNER, "of 1",
+        "how well manners of speaking are told apart by what the language model is given, what the voice is told, and "
+        "how it sounds: 0 is chance, 1 is always; where it was not measured, who is told by the definition",
+    ),
 )  # fmt: skip
 """What is compared, in order."""
-
-UNFILLED = {
-    "paralinguistics": "needs the stage HEARING, which has yet to be built",
-}
 
 
 @dataclass(frozen=True)
@@ -392,7 +394,6 @@ def figures(run: Run, conversation: Conversation, kind: Kind, source: str) -> di
         "interruption": cell(_ms(max(reactions, default=None)), uncut),
         "heard_truth": cell(round(100 * true / len(cut), 1) if cut else None, uncut),
         "guard_leak": cell(_leak(run, conversation), "nothing in the script is forbidden"),
-        **{name: Cell(Kind.NOT_YET, reason) for name, reason in UNFILLED.items()},
     }
 
 
@@ -431,4 +432,17 @@ def by_definition(architecture: Architecture) -> dict[str, Cell]:
     found = {port: names for port, names in givers.items() if names}
     who = "; ".join(f"{port} of {', '.join(names)}" for port, names in found.items())
     value = ", ".join(found) or "nothing"
-    return {"inspect": Cell(Kind.DEFINITION, who or "no stage gives text", value)}
+    return {
+        "inspect": Cell(Kind.DEFINITION, who or "no stage gives text", value),
+        "retention": _by_stages(architecture),
+    }
+
+
+def _by_stages(architecture: Architecture) -> Cell:
+    """Who is told how something was said."""
+    names = {stage.name for stage in architecture.stages}
+    if HEARING.name not in names:
+        return Cell(Kind.DEFINITION, f"it has no stage {HEARING.name}", "nobody is told")
+    if DELIVERY.name not in names:
+        return Cell(Kind.DEFINITION, HEARING.name, "the LLM is told")
+    return Cell(Kind.DEFINITION, f"{HEARING.name} and {DELIVERY.name}", "the LLM and the voice are told")

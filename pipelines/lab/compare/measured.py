@@ -30,12 +30,13 @@ from pipelines.lab import virtual
 from pipelines.lab.acoustics import first_audible, speech_end
 from pipelines.lab.bench_latency import machine
 from pipelines.lab.caller import CHUNK_SECS, OUTPUT_RATE, RATE, running
-from pipelines.lab.compare.comparison import PERSONA, Kind, Row, by_definition, costs, figures, refused
+from pipelines.lab.compare.comparison import PERSONA, Cell, Kind, Row, by_definition, costs, figures, refused
 from pipelines.lab.compare.conversation import PARCEL
 from pipelines.lab.compare.run import Answer, Run, Sound, joined
 from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import LatencyObserver, Part
 from pipelines.lab.projection import ProjectionError, Shape, measured
+from pipelines.lab.retention.kept import kept
 from pipelines.lab.script import CallerSays, Conversation, Exchange
 from pipelines.lab.tools import answered_by
 from pipelines.stacks import Stack
@@ -104,10 +105,19 @@ def measure(
             run, roles, price_table.load(), Kind.MEASURED, f"{source}; usage by the price table, without the machine"
         ),
         **by_definition(architecture),
+        "retention": _retention(architecture, stack),
     }
     return Row(
         architecture.name, architecture.summary, stack.name, Kind.MEASURED, cells, run=run, services=roles, date=date
     )
+
+
+def _retention(architecture: Architecture, stack: Stack) -> Cell:
+    """By a benchmark of its own, which takes minutes: its last run that was kept."""
+    found = kept(architecture.name, stack.name)
+    if found is None:
+        return Cell(Kind.NOT_YET, "antiphon bench retention --keep measures it")
+    return Cell(Kind.MEASURED, found.source, found.score.value)
 
 
 async def _hold(
