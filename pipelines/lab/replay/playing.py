@@ -85,7 +85,8 @@ class Player:
         self._tools = {str(known["name"]) for known in self._results}
 
     def _dealt(self, events: Sequence[Event]) -> dict[int, str]:
-        """What a language model wrote, by the frame: known as far as the guard let it through."""
+        """What was written, by the frame in which it comes to the first live stage: known as far as the guard let it
+        through."""
         written: dict[int, str] = {}
         pieces: list[Event] = []
         cleared: list[str] = []
@@ -103,7 +104,7 @@ class Player:
         for event in events:
             if event.way == "out" and event.kind == "LLMFullResponseStartFrame":
                 deal()
-            elif event.way == "out" and event.kind == "UnclearedTextFrame":
+            elif event.way == "in" and event.stage == self._start.name and event.kind == "UnclearedTextFrame":
                 pieces.append(event)
             elif event.way == "out" and event.kind == "LLMTextFrame" and event.stage == self._guard:
                 cleared.append(event.text)
@@ -160,7 +161,7 @@ class Player:
             transport: Is given what was heard.
             queue: Takes what came from outside of the stages, such as a greeting.
         """
-        if self._start.name == self._guard:
+        if self._guard and self._start.takes is Port.TEXT:
             self._written = self._dealt(events)
         loop = asyncio.get_running_loop()
         lead = min(lead, begin)
@@ -214,8 +215,8 @@ class Player:
         frame = rebuilt(event)
         if frame is None:
             return
-        if isinstance(frame, UnclearedTextFrame) and self._start.name == self._guard:
-            frame.text = self._written.get(event.frame, "")
+        if isinstance(frame, UnclearedTextFrame) and event.frame in self._written:
+            frame.text = self._written[event.frame]
         if isinstance(frame, LLMContextFrame) and not frame.speculation:
             live = self._sessions[-1].context
             live.set_messages(frame.context.get_messages())

@@ -42,6 +42,9 @@ from pipelines.lab.script import CallerSays
 from pipelines.lab.scripted import CallerSpeechFrame
 from pipelines.lab.trace import Event
 from processors.guarding.frames import UnclearedTextFrame
+from processors.speaking.delivery import Delivery
+from processors.speaking.frames import DeliveryTagFrame
+from processors.speaking.tags import Pause
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 
 Payload = dict[str, Any]
@@ -73,6 +76,7 @@ BUILDERS: dict[str, Callable[[Payload], Frame]] = {
     # How much it was is known, and not what.
     "UnclearedTextFrame": lambda p: UnclearedTextFrame(" " * p["characters"]),
     "LLMFullResponseEndFrame": lambda p: LLMFullResponseEndFrame(),
+    "DeliveryTagFrame": lambda p: DeliveryTagFrame(Pause(p["pause"]) if "pause" in p else Delivery(**p["delivery"])),
     "AggregatedTextFrame": lambda p: AggregatedTextFrame(p["text"], p["type"], raw_text=p.get("raw_text")),
     "TTSSpeakFrame": lambda p: TTSSpeakFrame(p["text"]),
     "UserTurnInferenceCompletedFrame": lambda p: UserTurnInferenceCompletedFrame(),

@@ -6,6 +6,7 @@ A type of frame that is not listed here goes by its name alone; `payload.registe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
@@ -53,6 +54,8 @@ from pipecat.frames.frames import (
 
 from pipelines.definition import Port
 from processors.guarding.frames import GuardFrame, HandOverFrame, UnclearedTextFrame
+from processors.speaking.delivery import Delivery
+from processors.speaking.frames import DeliveryTagFrame
 from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
 
 Payload = dict[str, Any]
@@ -81,6 +84,7 @@ TAKEN: dict[Port, tuple[type[Frame], ...]] = {
         AggregatedTextFrame,
         TTSSpeakFrame,
         LLMFullResponseEndFrame,
+        DeliveryTagFrame,
     ),
     Port.SPEECH: (TTSStartedFrame, TTSTextFrame, TTSStoppedFrame),
 }
@@ -157,6 +161,14 @@ def _tool(tool: Any) -> Any:
 @payload.register
 def _(frame: UnclearedTextFrame) -> Payload:
     return {"characters": len(frame.text)}
+
+
+@payload.register
+def _(frame: DeliveryTagFrame) -> Payload:
+    """Of words that are to stand out nothing, as no guard has read them."""
+    if isinstance(frame.says, Delivery):
+        return {"delivery": replace(frame.says, emphasis=()).as_json()}
+    return {"pause": frame.says.seconds}
 
 
 @payload.register
