@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.lab.hearing_plot import COLOURS, DPI, FAINT, INK, PAPER, SHADE
 from pipelines.lab.retention.bench import STAGES, Carried, Retention
@@ -40,12 +41,16 @@ def draw(result: Retention, path: Path) -> None:
     grid = figure.add_gridspec(count, 1 + len(SHOWN), width_ratios=[1.7, *(1.0 for _ in SHOWN)])
     _scores(figure.add_subplot(grid[:, 0]), result.carried)
     for column, name in enumerate(SHOWN, start=1):
-        first = None
+        moved = [_moved(one, name) for one in result.carried]
+        most = max([2.2 * _noticed(name), *(1.1 * float(np.abs(each).max()) for one in moved for each in one.values())])
         for row, one in enumerate(result.carried):
-            first = figure.add_subplot(grid[row, column], sharey=first)
-            _sounds(first, one, name, title=row == 0)
+            axes = figure.add_subplot(grid[row, column])
+            _sounds(axes, moved[row])
+            axes.set_ylim(-most, most)
+            if row == 0:
+                axes.set_title(SHOWN[name], fontsize=9, color=INK, loc="left")
             if column == 1:
-                first.set_ylabel(one.architecture, fontsize=9, color=INK)
+                axes.set_ylabel(one.architecture, fontsize=9, color=INK)
     figure.suptitle(
         "The same words said differently: what arrives", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK
     )
@@ -84,24 +89,26 @@ def _scores(axes: Axes, carried: Sequence[Carried]) -> None:
     axes.legend(frameon=False, fontsize=8, loc="upper left")
 
 
-def _sounds(axes: Axes, one: Carried, name: str, *, title: bool) -> None:
-    _plain(axes)
+def _noticed(name: str) -> float:
+    return 100 * STEPS[name] if name == "pace" else STEPS[name]
+
+
+def _moved(one: Carried, name: str) -> dict[str, NDArray[np.float64]]:
+    """By manner, how each speaker's same words sound beside how they do after the speaker's first manner."""
     passed = one.of(GROUP)
     manners = list(dict.fromkeys(each.said.manner for each in passed))
     speakers = list(dict.fromkeys(each.said.speaker for each in passed))
-    place = list(STEPS).index(name)
     sounds = {(each.said.speaker, each.said.manner): getattr(each.sound, name) for each in passed}
+    own = np.array([sounds[who, manners[0]] for who in speakers])
+    found = {manner: np.array([sounds[who, manner] for who in speakers]) for manner in manners}
+    return {manner: 100 * (now / own - 1) if name == "pace" else now - own for manner, now in found.items()}
+
+
+def _sounds(axes: Axes, moved: Mapping[str, NDArray[np.float64]]) -> None:
+    _plain(axes)
     axes.axhline(0, color=FAINT, linewidth=0.8)
-    for x, manner in enumerate(manners):
-        pairs = [(sounds[who, manner], sounds[who, manners[0]]) for who in speakers]
-        moved = np.array([100 * (now / own - 1) if name == "pace" else now - own for now, own in pairs])
-        spread = np.linspace(-0.3, 0.3, len(moved))
+    for x, (manner, values) in enumerate(moved.items()):
         colour = COLOURS.get(manner, BARS[0])
-        axes.scatter(x + spread, moved, s=16, color=colour, alpha=0.75, linewidths=0)
-        axes.plot([x - 0.34, x + 0.34], [moved.mean()] * 2, color=colour, linewidth=2)
-    axes.set_xticks(range(len(manners)), manners)
-    noticed = 100 * STEPS["pace"] if name == "pace" else list(STEPS.values())[place]
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -2 * noticed), max(high, 2 * noticed))
-    if title:
-        axes.set_title(SHOWN[name], fontsize=9, color=INK, loc="left")
+        axes.scatter(x + np.linspace(-0.3, 0.3, len(values)), values, s=16, color=colour, alpha=0.75, linewidths=0)
+        axes.plot([x - 0.34, x + 0.34], [values.mean()] * 2, color=colour, linewidth=2)
+    axes.set_xticks(range(len(moved)), list(moved))
