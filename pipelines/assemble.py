@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, TAGS, TTS, Architecture, DefinitionError, Port, Stage
+from pipelines.definition import AUDIO_OUT, LLM, TAGS, TTS, Architecture, Capability, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack
 
 if TYPE_CHECKING:
@@ -187,9 +187,11 @@ def assemble(
         policies.check_persona(session.persona, policy)
     made: dict[str, FrameProcessor] = {}
     parts = Parts(transport, pair, Guards(policy, session.context), session, made)
+    briefed = replace(session, persona=_briefed(session.persona, architecture, stack))
     for stage in architecture.stages:
         service = stack.services.get(stage.name)
-        made[stage.name] = service.build(session) if service else PROCESSORS[stage.name](parts)
+        known = briefed if stage.name == LLM.name else session
+        made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     worker = PipelineWorker(
@@ -213,6 +215,18 @@ def assemble(
     if budget is not None:
         _hold_to(budget, worker, session.persona)
     return worker
+
+
+def _briefed(persona: Persona, architecture: Architecture | None, stack: Stack) -> Persona:
+    """A persona as the language model knows it: told of tags where they are taken out again and the model is worth
+    telling. A small one writes few, and every token more to read or write is heard as a delay."""
+    from processors.speaking.tags import prompt
+
+    taken_out = architecture is not None and any(stage.name == TAGS.name for stage in architecture.stages)
+    service = stack.services.get(LLM.name)
+    if not taken_out or service is None or Capability.DELIVERY_TAGS not in service.provides:
+        return persona
+    return persona.model_copy(update={"instructions": f"{persona.instructions}\n\n{prompt()}"})
 
 
 def _guarded(

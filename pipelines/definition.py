@@ -32,6 +32,7 @@ class Capability(StrEnum):
     PERSONA_VOICE = "persona_voice"
     WORD_TIMESTAMPS = "word_timestamps"
     TOOLS = "tools"
+    DELIVERY_TAGS = "delivery_tags"
     FULL_DUPLEX = "full_duplex"
 
 

@@ -189,7 +189,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         (
             lambda: Stage("X", "x", None, Port.TEXT, service=True, needs={"magic"}),
             "X needs: 'magic' is no capability: choose audio_in, text_out, persona_voice, word_timestamps, tools, "
-            "full_duplex",
+            "delivery_tags, full_duplex",
         ),
         (
             lambda: Stage("X", "x", None, Port.TEXT, needs={Capability.TOOLS}),

@@ -14,14 +14,16 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from guardrails import Policy
 from pipelines import personas
 from pipelines.advanced_cascade import ADVANCED_CASCADE
-from pipelines.definition import TAGS, Capability
+from pipelines.assemble import assemble
+from pipelines.definition import TAGS, Architecture, Capability
 from pipelines.lab import profile, virtual
 from pipelines.lab.holding import Recording, hold
 from pipelines.lab.replay import difference, replay
 from pipelines.lab.script import Conversation, agent, caller, expect
 from pipelines.lab.scripted import CallerSpeechFrame, ScriptedTTS
 from pipelines.lab.trace import Trace, TraceObserver
-from pipelines.stacks import Service
+from pipelines.stacks import Service, Session, cloud
+from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.profile import profile_stack
 from processors.embedded.hibari import Controls
 from processors.embedded.tts import EmbeddedTTSSettings
@@ -31,6 +33,8 @@ from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director, rules
 from processors.speaking.lowering import lower
 from processors.speaking.styles import shipped
+from processors.speaking.tags import prompt
+from processors.transports.memory import MemoryTransport
 from tests.guarded import policy, terms
 
 Way = dict[str, float]
@@ -226,6 +230,37 @@ def test_what_takes_the_place_of_an_answer_is_said_as_the_director_says(tmp_path
     )
     assert held.way("First you take a …") == settings(URGENT)
     assert held.way("Let us talk of something else.") == settings(directed("sad"))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "provides", "told"),
+    [
+        (ADVANCED_CASCADE, cloud.anthropic().provides, True),
+        (ADVANCED_CASCADE, EMBEDDED.services["LLM"].provides, False),
+        (ADVANCED_CASCADE.without(TAGS), cloud.anthropic().provides, False),
+    ],
+)
+def test_a_model_that_is_worth_it_is_told_of_tags_where_they_are_taken_out(
+    architecture: Architecture, provides: frozenset[Capability], told: bool
+) -> None:
+    briefed: list[str] = []
+    stack, _ = profile_stack(PROFILE, TAGGED)
+    build = stack.services["LLM"].build
+
+    def llm(session: Session) -> FrameProcessor:
+        briefed.append(session.persona.instructions)
+        return build(session)
+
+    stack = stack.replace(LLM=Service("noting", llm, provides), **services([]))
+
+    async def made() -> None:
+        worker = assemble(
+            architecture, stack, MemoryTransport(lambda pcm, at: None, input_rate=16000, output_rate=24000)
+        )
+        assert worker.app_resources.persona.instructions == personas.load("ferni").instructions
+
+    virtual.run(made())
+    assert (prompt() in briefed[0]) is told
 
 
 def test_without_the_stage_tags_would_be_heard(tmp_path: Path) -> None:

@@ -78,7 +78,11 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
         )
 
     return Service(
-        "anthropic", build, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load, keys=("ANTHROPIC_API_KEY",)
+        "anthropic",
+        build,
+        frozenset({Capability.TEXT_OUT, Capability.TOOLS, Capability.DELIVERY_TAGS}),
+        load,
+        keys=("ANTHROPIC_API_KEY",),
     )
 
 
