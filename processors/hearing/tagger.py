@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     LLMContextFrame,
     LLMContextUserTurnFrame,
+    TranscriptionFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -20,10 +22,12 @@ from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMes
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from processors.hearing.cues import RATE, Cue
+from processors.hearing.emphasis import Word, words_of
 from processors.hearing.frames import CueFrame
 from processors.hearing.phrases import Part, Phrases
+from processors.hearing.vendors import Told, onto, reader, together
 from processors.pcm import Samples
-from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
+from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 
 WAIT_SECS = 0.1
 """How long a context waits for its cue at most. What was heard while the caller spoke is ready by then; a transcript
@@ -40,8 +44,8 @@ class Ear(Protocol):
         """How a piece of speech was said: mono at 16 kHz in [-1, 1], from a sample since the call began."""
         ...
 
-    def joined(self, cues: Sequence[Cue]) -> Cue:
-        """Of a turn's pieces, how the turn was said."""
+    def joined(self, cues: Sequence[Cue], words: Sequence[Word] = ()) -> Cue:
+        """Of a turn's pieces and its words, how the turn was said."""
         ...
 
     def turn_done(self, cues: Sequence[Cue]) -> object:
@@ -68,12 +72,35 @@ class Tagger(FrameProcessor):
         self._remembered = context
         self._phrases = Phrases()
         self._hearing: dict[Part, asyncio.Task[Cue | None]] = {}
+        self._told: deque[tuple[int, Told]] = deque(maxlen=64)  # by transcripts, with their frames' numbers
         self._one_at_a_time = asyncio.Lock()
+        self._so_far: int | None = None  # the number of what the language model is to prepare for, until that is past
+
+    def overhear(self, recogniser: FrameProcessor) -> None:
+        """Take up what a recogniser tells beside the words, if it tells anything (`vendors`).
+
+        Transcripts end in the user's aggregator and never come here, so they are read where they are pushed.
+        """
+        read = reader(recogniser)
+        if read is None:
+            return
+
+        async def note(_: FrameProcessor, frame: Frame) -> None:
+            if isinstance(frame, TranscriptionFrame):
+                self._told.append((frame.id, read(frame)))
+
+        recogniser.add_event_handler("on_before_push_frame", note)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         if direction is FrameDirection.DOWNSTREAM:
             self._follow(frame)
+            if isinstance(frame, UserTurnSoFarFrame):
+                self._so_far = frame.id
+                self.create_task(self._tell_so_far(frame), f"{self}::so_far")
+                return
+            if isinstance(frame, (SpeechPausedFrame, LLMContextFrame, UserStoppedSpeakingFrame)):
+                self._so_far = None
             if isinstance(frame, LLMContextFrame) and frame.speculation:
                 await self._tag(frame.context, frame, None)
             elif isinstance(frame, LLMContextUserTurnFrame):
@@ -113,6 +140,19 @@ class Tagger(FrameProcessor):
                 logger.error(f"{self}: what was said could not be heard: {error!r}")
                 return None
 
+    async def _tell_so_far(self, frame: UserTurnSoFarFrame) -> None:
+        """Have the language model prepare for what it will be told as well, as far as that can be said by now: it reads
+        a sentence in the time of several words, and should have read it when the turn is over."""
+        cues = await self._cues(self._phrases.of(frame.id))
+        underway = self._phrases.underway(frame.id)
+        if underway is not None and self._so_far == frame.id and (cue := await self._hear(underway)) is not None:
+            cues.append(cue)
+        if self._so_far != frame.id:
+            return
+        if cues:
+            frame.told = self._describe(self._ear.joined(cues))
+        await self.push_frame(frame)
+
     async def _tag(self, context: LLMContext, frame: Frame, words: str | None) -> None:
         """Put how a turn was said in front of its words, if that is known in time and worth telling.
 
@@ -124,13 +164,15 @@ class Tagger(FrameProcessor):
         cues = await self._cues(self._phrases.of(frame.id))
         if not cues:
             return
-        cue = self._ear.joined(cues)
+        told = together([each for number, each in self._told if number < frame.id])
+        said = told.words or words_of(_last_words(context) if words is None else words)
+        cue = onto(await asyncio.to_thread(self._ear.joined, cues, said), told)
         await self.push_frame(CueFrame(cue, speculation=isinstance(frame, LLMContextFrame)))
-        told = self._describe(cue)
+        described = self._describe(cue)
         messages = context.get_messages()
         callers = [at for at, message in enumerate(messages) if _is_callers(message, words)]
-        if told and callers:
-            messages.insert(callers[-1], {"role": "developer", "content": told})
+        if described and callers:
+            messages.insert(callers[-1], {"role": "developer", "content": described})
             context.set_messages(messages)
 
     async def _cues(self, parts: Sequence[Part]) -> list[Cue]:
@@ -144,6 +186,8 @@ class Tagger(FrameProcessor):
         tasks = [self._hearing[part] for part in self._phrases.of(number)]
         self._phrases.turn_ended(number)
         self._phrases.forget(number)
+        while self._told and self._told[0][0] < number:
+            self._told.popleft()
         self._hearing = {part: task for part, task in self._hearing.items() if part.made > number}
         self.create_task(self._learn(tasks), f"{self}::learn")
 
@@ -154,6 +198,16 @@ class Tagger(FrameProcessor):
                 await asyncio.to_thread(self._ear.turn_done, cues)
             except Exception as error:
                 logger.error(f"{self}: a turn could not be taken into account: {error!r}")
+
+
+def _last_words(context: LLMContext) -> str:
+    """What the caller said last, as far as it is text."""
+    said = [
+        message.get("content")
+        for message in context.get_messages()
+        if isinstance(message, dict) and _is_callers(message, None)
+    ]
+    return said[-1] if said and isinstance(said[-1], str) else ""
 
 
 def _is_callers(message: LLMContextMessage, words: str | None) -> bool:

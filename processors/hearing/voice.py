@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from processors.hearing import prosody
+from processors.hearing.alignment import sounds
 from processors.hearing.cues import EMOTIONS, RATE, Cue, Score
-from processors.hearing.features import describe
+from processors.hearing.disagreement import disagreement, lexicon
+from processors.hearing.emphasis import Stretch, Word, emphasised
+from processors.hearing.features import Described, describe
 from processors.hearing.heads import Floats, Head, Offset, grouped
-from processors.hearing.level import SILENCE
+from processors.hearing.level import SILENCE, STANDARD
 from processors.hearing.worth import AROUSAL, VALENCE
 from processors.pcm import Samples
 
@@ -48,7 +51,9 @@ class Heads:
 
 @functools.cache
 def shipped() -> Heads:
-    """The heads that come with the project. Raises HeadError."""
+    """The heads that come with the project, and with them what else ears read from files. Raises HeadError."""
+    sounds()
+    lexicon()
     return Heads.load(Path(__file__).with_name("heads"))
 
 
@@ -63,6 +68,7 @@ class _Phrase:
     syllables: float
     hesitation: float
     loudness: float
+    heard: tuple[Stretch, ...]
 
 
 @dataclass(frozen=True)
@@ -129,25 +135,39 @@ class Hearer:
             syllables=float(len(prosody.syllables(contours))),
             hesitation=float(judged[hesitation.classes.index("hesitant")]),
             loudness=described.speech.level,
+            heard=(_stretch(samples, end, described),),
         )
         self._phrases[start, end] = phrase
         while len(self._phrases) > _KEPT:
             del self._phrases[next(iter(self._phrases))]
         return self._cue(phrase)
 
-    def joined(self, cues: Sequence[Cue]) -> Cue:
+    def joined(self, cues: Sequence[Cue], words: Sequence[Word] = ()) -> Cue:
         """How several phrases were said, taken together: each counts by its seconds of speech.
 
         Args:
             cues: Of phrases of a turn that isn't over, in order, at least one.
+            words: What was said in them, where that is known: the cue then tells which of them stand out, and whether
+                they say something else than the voice.
 
         Raises:
-            ValueError: If there are none.
+            ValueError: If there are no cues.
         """
         if not cues:
             raise ValueError("no cues to join: hear a phrase first")
         phrases = self._known(cues)
-        return self._cue(_together(phrases)) if phrases else self._nothing(cues[0].start, cues[-1].end)
+        if not phrases:
+            return self._nothing(cues[0].start, cues[-1].end)
+        turn = _together(phrases)
+        cue = self._cue(turn)
+        if not words:
+            return cue
+        said = " ".join(word.text for word in words)
+        return replace(
+            cue,
+            emphasised=emphasised(words, turn.heard),
+            disagreement=disagreement(said, cue.valence.combined),
+        )
 
     def turn_done(self, cues: Sequence[Cue] | None = None) -> Cue | None:
         """A turn is over: the next are heard beside it.
@@ -236,7 +256,19 @@ def _together(phrases: list[_Phrase]) -> _Phrase:
         syllables=sum(phrase.syllables for phrase in phrases),
         hesitation=float(sum(part * phrase.hesitation for part, phrase in zip(share, phrases, strict=True))),
         loudness=10 * math.log10(float(power)),
+        heard=tuple(stretch for phrase in phrases for stretch in phrase.heard),
     )
+
+
+def _stretch(samples: Samples, end: int, described: Described) -> Stretch:
+    """What was heard of a phrase, at its own level and its place in the call, without the spectra, which are large."""
+    heard, speech = described.contours, described.speech
+    used = samples[-int(LONGEST * RATE) :]
+    # The loudest sample stands in both, so that it tells where the speech was cut out.
+    cut = int(np.abs(used).argmax()) - int(np.abs(speech.samples).argmax())
+    lower = np.float32(STANDARD - speech.level)
+    kept = replace(heard, energy=heard.energy - lower, bands=heard.bands - lower, power=heard.power[:, :0])
+    return Stretch(end - len(used) + max(0, cut), kept)
 
 
 def _logit(share: float) -> float:
