@@ -127,20 +127,20 @@ def learnt(speech: Sequence[tuple[Sequence[str], Contours]], start: Sounds, roun
                 kind = np.array([name for name, _, _ in states])[_likeliest(seen, states, table)]
                 for name in found:
                     found[name].append(seen[kind == name])
-        table = Sounds(
-            sounds={
-                name: old.model_copy(update=_looks(np.concatenate(found[name]))) if found[name] else old
-                for name, old in table.sounds.items()
-            }
-        )
+        table = Sounds(sounds={name: _looks(old, found[name]) for name, old in table.sounds.items()})
     return table
 
 
-def _looks(rows: Floats) -> dict[str, list[float]]:
-    return {
-        "mean": [round(float(value), 1) for value in rows.mean(axis=0)],
-        "deviation": [round(float(value), 1) for value in np.sqrt(rows.var(axis=0) + 1)],
-    }
+def _looks(sound: Sound, found: Sequence[Floats]) -> Sound:
+    rows = np.concatenate([np.empty((0, len(sound.mean))), *found])
+    if not len(rows):
+        return sound
+    return Sound(
+        mean=[round(float(value), 1) for value in rows.mean(axis=0)],
+        deviation=[round(float(value), 1) for value in np.sqrt(rows.var(axis=0) + 1)],
+        stay=sound.stay,
+        least=sound.least,
+    )
 
 
 def _letters(word: str) -> str:
