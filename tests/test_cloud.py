@@ -43,6 +43,7 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
     TTSStoppedFrame,
     TTSTextFrame,
+    TTSUpdateSettingsFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
 )
@@ -298,6 +299,34 @@ class TestElevenLabsSpeech:
         assert close["close_context"]
         assert len({message["context_id"] for message in line.messages[:-1]}) == 1
         assert goodbye == {"close_socket": True}
+
+    async def test_another_way_of_speaking_begins_with_its_text_in_the_midst_of_an_answer(
+        self, certified: ssl.SSLContext
+    ) -> None:
+        from pipecat.services.elevenlabs.tts import ElevenLabsTTSSettings
+
+        script = [VOICES, eleven.Speaks("It is noon.", 0.8), eleven.Speaks("Lunch is ready.", 1.05)]
+        async with ScriptedElevenLabs(*script, tls=certified) as server:
+            service = await loaded(cloud.elevenlabs_tts(base_url=server.url))
+            async with bench(service.build(Session(OTTO, LLMContext()))) as board:
+                begin, first, second, end = answer("It is noon.", "Lunch is ready.")
+                softer = TTSUpdateSettingsFrame(delta=ElevenLabsTTSSettings(stability=0.9))
+                await board.send(begin, first, softer, second, end)
+                await board.wait(TTSStoppedFrame, 2)
+                assert board.seconds_of_audio() == pytest.approx(1.85)
+                assert heard(board) == "It is noon. Lunch is ready."
+                noon, lunch = (
+                    next(f for f in board.all(TTSTextFrame) if f.text == word) for word in ("noon.", "Lunch")
+                )
+                assert noon.pts is not None
+                assert lunch.pts is not None
+                assert 0 < (lunch.pts - noon.pts) / 1e9 < 0.8
+                assert board.errors == []
+        [line] = server.to("text-to-speech")
+        openings = [message for message in line.messages if "voice_settings" in message]
+        assert [opening["voice_settings"]["stability"] for opening in openings] == [0.4, 0.9]
+        texts = [message for message in line.messages if message.get("text", "").strip()]
+        assert [text["context_id"] for text in texts] == [opening["context_id"] for opening in openings]
 
     async def test_an_interruption_closes_the_context_and_the_next_answer_is_spoken(
         self, certified: ssl.SSLContext

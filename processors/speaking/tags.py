@@ -71,15 +71,15 @@ Piece: TypeAlias = str | Delivery | Pause
 
 
 def prompt() -> str:
-    """What a language model is told of tags: three lines."""
+    """What a language model is told of tags: two lines. Of pauses and stress it is told nothing, as most voices have
+    neither."""
     styles = shipped()
     words = [word for word, scales in styles.words.items() if word.endswith("er") and any(scales.model_dump().values())]
     return (
         "Before a sentence you may say how it is said, in a tag that is not heard: <warm>, <slower softer>, "
         "<urgent pace=+2>. It holds until the next tag or </>. Most sentences need none.\n"
         f"Styles: {' '.join(styles.styles)}. Changes: {' '.join(words)}. "
-        f"Scales, from -{STEPS} to +{STEPS}: {' '.join(SCALES)}.\n"
-        "<pause> is a moment of silence; <stress tomorrow> lets a word stand out."
+        f"Scales, from -{STEPS} to +{STEPS}: {' '.join(SCALES)}."
     )
 
 
