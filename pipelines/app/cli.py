@@ -764,6 +764,32 @@ def retention(
     _publish(result.as_json(), retaining.table(result), save, json)
 
 
+@bench.command("hearing")
+def bench_hearing(
+    data: DataFolder = Path("../shared/data"),
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw how the figures grow with the turns of a caller.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How well the voice is heard, of speakers that nothing was trained on, and what that costs."""
+    from pipelines.app import hear as hearing
+    from pipelines.lab import bench_hearing as measured
+
+    with reported():
+        if plot is not None:
+            hearing.check_picture(plot)
+        measured.check(data)
+        with _turns("") as (progress, task):
+            result = measured.run(
+                data, lambda what, done, of: progress.update(task, completed=done, total=of, description=what)
+            )
+        if plot is not None:
+            hearing.draw_figures(result, plot)
+    _publish(measured.as_json(result), measured.shown(result), save, json)
+
+
 @bench.command("guard")
 def bench_guard(
     data: DataFolder = Path("../shared/data"),
@@ -800,6 +826,22 @@ def train_judges(
     for name, result in trained.items():
         out.print(f"{name}: {result.report.recall:.1%} found, texts held out")
     out.print(f"{to / 'CARD.md'} has every figure")
+
+
+@train.command("hearing")
+def train_hearing(
+    data: DataFolder = Path("../shared/data"),
+    to: Annotated[Path, typer.Option(help="Write the heads and their model card to this folder.")] = Path("heads"),
+) -> None:
+    """The heads by which the voice is heard, and how they do on speakers that they were not trained on."""
+    from pipelines.lab import bench_hearing as measured
+    from processors.hearing import recipe
+
+    with reported():
+        measured.check(data, measured.TRAINED)
+        with err.status("") as status:
+            recipe.train(data, to, say=status.update)
+    out.print(f"{to / 'CARD.md'} has every figure", soft_wrap=True, highlight=False)
 
 
 def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -14,6 +15,9 @@ from pipelines.lab.listening import Heard, Turn, listen
 from processors.hearing.cues import Cue, Score
 from processors.hearing.describe import describe
 from processors.pcm import Samples
+
+if TYPE_CHECKING:
+    from pipelines.lab.bench_hearing import Hearing
 
 PICTURES = (".png", ".svg", ".pdf")
 """What a picture's name may end in."""
@@ -80,8 +84,26 @@ def draw(heard: Sequence[Heard], path: Path) -> None:
     """
     from pipelines.lab import hearing_plot
 
-    try:
+    with _written(path):
         hearing_plot.draw(heard, path)
+
+
+def draw_figures(result: Hearing, path: Path) -> None:
+    """Write what a benchmark found as a picture.
+
+    Raises:
+        RecordingError: If it can't be written.
+    """
+    from pipelines.lab import hearing_plot
+
+    with _written(path):
+        hearing_plot.draw_figures(result, path)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise recording.RecordingError(f"{path}: cannot be written ({error.strerror}): choose another place") from None
 

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.lab.acoustics import WINDOW_SECS, levels
+from pipelines.lab.bench_hearing import SOUNDS
 from pipelines.lab.listening import Heard, Turn
 from processors.hearing import prosody
 from processors.hearing.cues import EMOTIONS, RATE, Cue
 from processors.hearing.describe import describe
+from processors.hearing.recipe.measuring import TURNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from pipelines.lab.bench_hearing import Hearing
 
 COLOURS = {
     "neutral": "#9aa3ad",
@@ -131,6 +135,56 @@ def draw(heard: Sequence[Heard], path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of file names in scripts that the font has not
         figure.savefig(path)
+
+
+SOUND_COLOURS = {"clean": "#22262b", "telephone": "#00798c", "noise10": "#d1495b"}
+
+
+def draw_figures(result: Hearing, path: Path) -> None:
+    """Write a picture of how well a caller is heard from turn to turn, with 95 % intervals over speakers.
+
+    Args:
+        result: What a benchmark found.
+        path: Ends in what matplotlib can write.
+
+    Raises:
+        OSError: If it can't be written.
+    """
+    from matplotlib.figure import Figure
+
+    asked = (
+        ("arousal, high or low", result.arousal, 2, 0.87),
+        ("four emotions", result.emotions, 4, 0.62),
+        ("eight emotions, by the recipe", {"clean": result.every}, 8, 0.78),
+    )
+    figure = Figure(figsize=(12, 4.2), dpi=DPI, facecolor=PAPER, layout="constrained")
+    for axes, (title, by_sound, classes, aim) in zip(figure.subplots(1, 3), asked, strict=True):
+        for sound, rows in by_sound.items():
+            found = {row.name: row for row in rows}
+            line = [found[f"turn {turn}"] for turn in TURNS]
+            colour = SOUND_COLOURS[sound]
+            axes.plot(TURNS, [row.value for row in line], "o-", color=colour, markersize=4, label=SOUNDS[sound])
+            low, high = [row.low for row in line], [row.high for row in line]
+            axes.fill_between(TURNS, low, high, color=colour, alpha=0.1, linewidth=0)
+        axes.axhline(aim, color=FAINT, linewidth=1, linestyle="--")
+        axes.text(TURNS[-1], aim, "aim", fontsize=8, color=FAINT, ha="right", va="bottom")
+        axes.axhline(1 / classes, color=FAINT, linewidth=1, linestyle=":")
+        axes.text(TURNS[-1], 1 / classes, "chance", fontsize=8, color=FAINT, ha="right", va="bottom")
+        axes.set_title(title, fontsize=11, fontweight="bold", color=INK, loc="left")
+        axes.set_xscale("log")
+        axes.set_xticks(TURNS, [str(turn) for turn in TURNS])
+        axes.minorticks_off()
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("turn of the caller", fontsize=9, color=INK)
+        axes.tick_params(length=0, labelsize=8, colors=FAINT)
+        axes.grid(color="#e7eaed", linewidth=0.6)
+        axes.set_axisbelow(True)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    first = figure.axes[0]
+    first.set_ylabel("unweighted average recall", fontsize=9, color=INK)
+    first.legend(frameon=False, fontsize=8, loc="lower left")
+    figure.savefig(path)
 
 
 def _above(strip: _Strip, number: int) -> float:
