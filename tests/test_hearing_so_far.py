@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
+from pipecat.frames.frames import Frame, InputAudioRawFrame, UserStoppedSpeakingFrame, VADUserStartedSpeakingFrame
+from pipecat.processors.aggregators.llm_context import LLMContext
 
-from processors.hearing.cues import RATE
+from processors.embedded.llm import EmbeddedLLMService
+from processors.hearing.cues import RATE, Cue, Score
 from processors.hearing.phrases import LEAD_SECS, SHORTEST_SECS, Part, Phrases
+from processors.hearing.tagger import Tagger
+from processors.pcm import Samples
+from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
+from tests.harness import Bench, on_the_bench, on_virtual_time
 
+MIDDLE = Score(0.5, 0.5, 0.5)
 SECOND = np.ones(RATE, "<i2").tobytes()
 
 
@@ -83,3 +96,109 @@ def test_in_a_pause_nothing_is_under_way() -> None:
     assert phrases.underway(3) is None
     phrases.resumed()
     assert phrases.underway(4) is not None
+
+
+class SlowEar:
+    """Hears the level of what it is given, in a while."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def hear(self, samples: Samples, start: int) -> Cue:
+        self.heard += 1
+        level = round(1000 * float(np.abs(samples).max()))
+        return Cue(start, start + len(samples), MIDDLE, MIDDLE, {"neutral": 1.0}, None, -20.0, emphasised=(str(level),))
+
+    def joined(self, cues: Sequence[Cue], words: Sequence[Any] = ()) -> Cue:
+        return cues[-1]
+
+    def turn_done(self, cues: Sequence[Cue]) -> None:
+        pass
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[tuple[Bench, SlowEar]]:
+    """A tagger to which somebody has spoken for a second."""
+    ear = SlowEar()
+    async with on_the_bench(Tagger(ear, lambda cue: f"loud as {cue.emphasised[0]}", LLMContext())) as bench:
+        await bench.give(InputAudioRawFrame(np.full(RATE, 3277, "<i2").tobytes(), RATE, 1))
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.5))
+        yield bench, ear
+
+
+@on_virtual_time({"SlowEar.hear": 0.03})
+async def test_the_model_prepares_for_what_it_will_be_told_of_the_voice_as_well() -> None:
+    async with listening() as (bench, _):
+        await bench.give(UserTurnSoFarFrame("I have been"))
+        assert bench.take(UserTurnSoFarFrame) == []
+        await asyncio.sleep(0.04)
+        (so_far,) = bench.take(UserTurnSoFarFrame)
+        assert (so_far.text, so_far.told) == ("I have been", "loud as 100")
+
+
+@on_virtual_time({"SlowEar.hear": 0.03})
+@pytest.mark.parametrize("past", [SpeechPausedFrame(silence=0.032), UserStoppedSpeakingFrame()], ids=["pause", "end"])
+async def test_what_comes_after_a_pause_is_not_prepared_for_any_more(past: Frame) -> None:
+    async with listening() as (bench, _):
+        await bench.give(UserTurnSoFarFrame("I have been"), past)
+        await asyncio.sleep(0.1)
+        assert bench.take(UserTurnSoFarFrame) == []
+
+
+@on_virtual_time({"SlowEar.hear": 0.03})
+async def test_of_two_only_the_later_is_prepared_for() -> None:
+    async with listening() as (bench, ear):
+        await bench.give(UserTurnSoFarFrame("I have"), UserTurnSoFarFrame("I have been"))
+        await asyncio.sleep(0.1)
+        assert [frame.text for frame in bench.take(UserTurnSoFarFrame)] == ["I have been"]
+        assert ear.heard == 1
+
+
+@on_virtual_time()
+async def test_before_anything_can_be_heard_the_words_are_prepared_for_alone() -> None:
+    async with on_the_bench(Tagger(SlowEar(), lambda cue: "loud", LLMContext())) as bench:
+        await bench.give(UserTurnSoFarFrame("I have"))
+        await asyncio.sleep(0.1)
+        assert [frame.told for frame in bench.take(UserTurnSoFarFrame)] == [""]
+
+
+class Recording(EmbeddedLLMService):
+    """Keeps the prompts that it has read ahead."""
+
+    read: ClassVar[list[list[dict[str, Any]]]] = []
+
+    async def _prompt(self, context: LLMContext) -> str:
+        self.read.append([dict(message) for message in context.get_messages() if isinstance(message, dict)])
+        return "".join(str(message["content"]) for message in self.read[-1])
+
+    async def _read(self, prompt: str) -> None:
+        pass
+
+
+class NoServer:
+    """Is never asked anything."""
+
+    url = "http://127.0.0.1:9/v1"
+    api_key = "none"
+    alive = True
+
+    def next_slot(self) -> int:
+        return 0
+
+    def revive(self) -> None:
+        raise AssertionError("nobody died")
+
+
+async def test_it_is_read_in_front_of_the_words_as_it_will_stand_in_the_context() -> None:
+    Recording.read.clear()
+    live = LLMContext([{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi."}])
+    service = Recording(NoServer(), "Be Ferni.", live)
+    async with on_the_bench(service) as bench:
+        await service.prepared()
+        await bench.give(UserTurnSoFarFrame("I have been waiting", told="(The caller may be upset.)"))
+        await service.prepared()
+    assert Recording.read[-1] == [
+        *live.messages,
+        {"role": "developer", "content": "(The caller may be upset.)"},
+        {"role": "user", "content": "I have been"},
+    ]
