@@ -6,6 +6,7 @@ unless it was read while the caller spoke.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ from processors.turns.frames import UserTurnSoFarFrame
 
 AIM_MS = 20.0
 """What may be added to the median."""
+
+SPEAKER = r"tau2|sb_spk\d|Wavenet-C"
+"""What names of recordings tell of who speaks. What tells nothing of it is left out."""
 
 UNTIL_FIRST_TOKEN = tuple(MARKS.values())[:4]
 """The parts that do not depend on which words the model chooses."""
@@ -238,7 +242,8 @@ def _share(values: NDArray[np.float64], share: float) -> float:
 
 
 async def run(data: Path, on_turn: Callable[[str, str, int, int], None], limit: int | None = None) -> Result:
-    """Hold every turn both ways, call by call in alternation. Every third is said by an angry actor.
+    """Hold every turn both ways, call by call in alternation. Each call has one caller: the recordings' own speakers,
+    and actors in four manners.
 
     Args:
         data: The folder with the recordings.
@@ -248,23 +253,23 @@ async def run(data: Path, on_turn: Callable[[str, str, int, int], None], limit: 
     Raises:
         BenchError: If there are too few recordings.
     """
-    recordings = _mixed(data)
+    batches = _calls(data)
     if limit is not None:
-        recordings = recordings[:limit]
+        batches = _limited(batches, limit)
+    of = 2 * sum(map(len, batches))
     await EMBEDDED.load(ADVANCED_CASCADE)
     on = Way("with", ADVANCED_CASCADE)
     off = Way("without", ADVANCED_CASCADE.without(HEARING, DELIVERY))
     for way in (on, off):
         # The first call warms what a process warms once.
-        await _call(Way("warm-up", way.architecture), recordings[:1])
+        await _call(Way("warm-up", way.architecture), batches[0][:1])
     done = 0
-    for at in range(0, len(recordings), TURNS_PER_CALL):
-        batch = recordings[at : at + TURNS_PER_CALL]
+    for place, batch in enumerate(batches):
         # Who comes first changes, since the second finds the machine as the first left it.
-        for way in (on, off) if at // TURNS_PER_CALL % 2 else (off, on):
+        for way in (on, off) if place % 2 else (off, on):
 
             def report(name: str, number: int, who: str = way.name, before: int = done) -> None:
-                on_turn(who, name, before + number, 2 * len(recordings))
+                on_turn(who, name, before + number, of)
 
             async with measured(way.load):
                 await _call(way, batch, report)
@@ -272,16 +277,29 @@ async def run(data: Path, on_turn: Callable[[str, str, int, int], None], limit: 
     return Result(on, off, machine(), datetime.now(UTC).date().isoformat())
 
 
-def _mixed(data: Path) -> list[Recorded]:
-    calm = [Recorded(path.name, recording.load(path)) for path in utterances(data)]
-    angry = [
-        Recorded(f"{said.speaker}, {said.manner}", said.samples) for said in people(data) if said.manner == "angry"
+def _calls(data: Path) -> list[list[Recorded]]:
+    """Calls of one speaker each, those of actors in between."""
+    speakers: dict[str, list[Recorded]] = {}
+    for path in utterances(data):
+        if found := re.search(SPEAKER, path.name):
+            speakers.setdefault(found[0], []).append(Recorded(path.name, recording.load(path)))
+    own = [each[at : at + TURNS_PER_CALL] for each in speakers.values() for at in range(0, len(each), TURNS_PER_CALL)]
+    said = people(data, len(own))
+    acted = [
+        [Recorded(f"{each.speaker}, {each.manner}", each.samples) for each in said if each.speaker == speaker]
+        for speaker in dict.fromkeys(each.speaker for each in said)
     ]
-    mixed = []
-    while calm or angry:
-        mixed += calm[:2] + angry[:1]
-        calm, angry = calm[2:], angry[1:]
-    return mixed
+    return [batch for both in zip(acted, own, strict=True) for batch in both]
+
+
+def _limited(batches: Sequence[list[Recorded]], limit: int) -> list[list[Recorded]]:
+    """The first calls, up to a number of recordings."""
+    kept: list[list[Recorded]] = []
+    for batch in batches:
+        room = limit - sum(map(len, kept))
+        if room > 0:
+            kept.append(batch[:room])
+    return kept
 
 
 async def _call(
