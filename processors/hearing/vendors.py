@@ -35,16 +35,19 @@ SOUND = 0.9
 
 NAMES: Mapping[str, str] = {
     "neutral": "neutral",
+    "neu": "neutral",
     "calm": "neutral",
     "happiness": "happy",
     "happy": "happy",
+    "hap": "happy",
     "joy": "happy",
     "sadness": "sad",
     "sad": "sad",
     "anger": "angry",
     "angry": "angry",
+    "ang": "angry",
 }
-"""Makers' names of the emotions that a cue has; others have no place in it and count for none of them."""
+"""Others' names of the emotions that a cue has; what else they name has no place in it and counts for none of them."""
 
 FACES: Mapping[str, str] = {"😊": "happy", "😔": "sad", "😡": "angry"}
 """SenseVoice's emotions as FunASR writes them; it writes nothing for neutral and for what it doesn't know."""
