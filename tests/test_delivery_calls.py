@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipecat.frames.frames import Frame, LLMContextFrame
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.frames.frames import Frame
+from pipecat.processors.frame_processor import FrameProcessor
 
 from guardrails import Policy
 from pipelines import personas
@@ -17,18 +17,17 @@ from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.assemble import assemble
 from pipelines.definition import TAGS, Architecture, Capability
 from pipelines.lab import profile, virtual
+from pipelines.lab.bench_delivery import ScriptedHearing, cue_of
 from pipelines.lab.holding import Recording, hold
 from pipelines.lab.replay import difference, replay
 from pipelines.lab.script import Conversation, agent, caller, expect
-from pipelines.lab.scripted import CallerSpeechFrame, ScriptedTTS
+from pipelines.lab.scripted import ScriptedTTS
 from pipelines.lab.trace import Trace, TraceObserver
 from pipelines.stacks import Service, Session, cloud
 from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.profile import profile_stack
 from processors.embedded.hibari import Controls
 from processors.embedded.tts import EmbeddedTTSSettings
-from processors.hearing.cues import Cue, Score
-from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.director import Director, rules
 from processors.speaking.lowering import lower
@@ -43,29 +42,6 @@ PROFILE = profile.load("vendor_cascade")
 POLICY = policy(terms("swordfish"), terms("bomb", action="stop", text=""))
 REACH = personas.load("ferni").range
 DIRECTOR = Director(rules(), REACH.lowest, REACH.highest)
-EVEN = Score(0.5, 0.5, 0.5)
-
-
-def cue(emotion: str) -> Cue:
-    shares = dict.fromkeys(("neutral", "happy", "sad", "angry"), 0.05) | {emotion: 0.85}
-    loud = Score(0.9, 0.9, 0.9) if emotion == "angry" else EVEN
-    return Cue(0, 16000, loud, EVEN, shares, 4.0, -20.0)
-
-
-class ScriptedHearing(FrameProcessor):
-    """Hears what the script says is heard."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._cue = ""
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        if isinstance(frame, CallerSpeechFrame) and frame.begins:
-            self._cue = frame.said.cue
-        elif isinstance(frame, LLMContextFrame) and self._cue and direction is FrameDirection.DOWNSTREAM:
-            await self.push_frame(CueFrame(cue(self._cue), speculation=bool(frame.speculation)))
-        await self.push_frame(frame, direction)
 
 
 class NotingTTS(ScriptedTTS):
@@ -135,7 +111,7 @@ def settings(delivery: Delivery) -> Way:
 
 
 def directed(emotion: str) -> Delivery:
-    return DIRECTOR.direct(cue(emotion)).delivery
+    return DIRECTOR.direct(cue_of(emotion)).delivery
 
 
 WARM, URGENT = shipped().named("warm"), shipped().named("urgent")

@@ -722,6 +722,21 @@ def lab(
 
 
 @bench.command()
+def delivery(
+    data: DataFolder = Path("../shared/data"),
+    limit: Annotated[int, typer.Option(help="Hear so many recordings; 0 for none.", min=0)] = 150,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """How early the voice knows how to say what comes, how often that holds, and what time it saves."""
+    from pipelines.lab import bench_delivery
+
+    with reported(), _turns("delivery") as (progress, task):
+        result = bench_delivery.run(data, limit, lambda done, of: progress.update(task, completed=done, total=of))
+    _publish(bench_delivery.as_json(result), bench_delivery.table(result), save, json)
+
+
+@bench.command()
 def voices(
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,
