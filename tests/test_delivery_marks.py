@@ -325,16 +325,18 @@ async def test_a_tag_behind_what_is_held_back_stays_behind_it() -> None:
         "pass<x>word <<calm>> is it.",
         "Ye<warm>s. N<calm>o. <",
         "<stress swordfish>Hello. <pace=+99>Now.",
+        "<calm>My sword<x>fish or swordfish, <warm>is 4111 1111 <urgent>1111 1111 and 11. <calm>Good. <",
         "<!-- <b>x</b> -->Hm. <speak><p>Yes.</p></speak>",
     ],
 )
 def test_wherever_it_is_split_the_voice_is_given_the_same_and_nothing_of_a_tag(written: str) -> None:
     async def said(*tokens: str) -> list[str]:
-        async with stages() as held:
+        async with stages(GUARDED) as held:
             out = await held.give(
                 LLMFullResponseStartFrame(), *map(UnclearedTextFrame, tokens), LLMFullResponseEndFrame()
             )
         assert not any("swordfish" in f"{frame!r} {frame}" for frame in out)
+        assert not any(isinstance(frame, DeliveryTagFrame) for frame in out)
         return [
             frame.text if isinstance(frame, AggregatedTextFrame) else repr(frame.delta)
             for frame in out
@@ -349,6 +351,46 @@ def test_wherever_it_is_split_the_voice_is_given_the_same_and_nothing_of_a_tag(w
             assert await said(*split(written, [cut])) == whole
 
     asyncio.run(same())
+
+
+SENTENCES = (
+    "Number{} is here.",
+    "Number{} is a swordfish, they say, and a large one.",
+    "Swordfish is number{}!",
+    "Your card 4111 1111 1111 1111 is number{}.",
+    "It is 4111 1111 for number{}, and not more than that?",
+    "Number{} goes on for quite a while without a comma that could end it early.",
+)
+TAGS = {"<warm>": WARM, "<urgent>": URGENT, "<calm>": CALM, "</>": Delivery()}
+GUARDED = policy(terms("swordfish"), personal("card"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["", *TAGS]), st.sampled_from(SENTENCES)), min_size=1, max_size=6),
+    st.lists(st.integers(0, 400), max_size=12),
+)
+def test_every_sentence_is_said_as_the_last_tag_before_it_says_wherever_the_answer_is_split(
+    written: list[tuple[str, str]], cuts: list[int]
+) -> None:
+    text = " ".join(tag + sentence.format(number) for number, (tag, sentence) in enumerate(written))
+    ways: list[Delivery] = []
+    for tag, _ in written:
+        ways.append(TAGS[tag] if tag else ways[-1] if ways else Delivery())
+
+    async def said() -> list[str | Delivery]:
+        async with stages(GUARDED) as held:
+            return await held.answer(*split(text, [min(cut, len(text)) for cut in cuts]))
+
+    now, spoken = Delivery(), set()
+    for each in asyncio.run(said()):
+        if isinstance(each, Delivery):
+            now = each
+        else:
+            for number in re.findall(r"[Nn]umber(\d+)", each):
+                assert now == ways[int(number)]
+                spoken.add(int(number))
+    assert spoken == {*range(len(written))}
 
 
 def test_a_pause_is_no_delivery() -> None:
