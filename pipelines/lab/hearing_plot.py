@@ -6,6 +6,7 @@ import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -256,7 +257,7 @@ def _words(axes: Axes, strip: _Strip) -> None:
     axes.set_yticks([])
     axes.grid(visible=False)
     turns = list(strip.turns())
-    for turn, after in zip(turns, [*turns[1:], None], strict=True):
+    for turn, after in zip_longest(turns, turns[1:]):
         begin, end = strip.heard.seconds(turn.cue.start), strip.heard.seconds(turn.cue.end)
         here, colour = max(begin, strip.begin), _muted(turn.cue)
         axes.plot([here, min(end, strip.end)], [1.5, 1.5], color=colour, linewidth=3, solid_capstyle="butt")
@@ -273,7 +274,8 @@ def _label(cue: Cue, room: float, before: str) -> str:
     """The most that can be said of a turn in so many characters."""
     likeliest = f"{before}{cue.emotion} {cue.emotions[cue.emotion]:.0%}"
     told = describe(cue).strip("().").removeprefix("The caller ")
-    options = [*([f"{likeliest} · {told}"] if told else []), likeliest]
+    stressed = f"stress on {', '.join(cue.emphasised)}" if cue.emphasised else ""
+    options = [" · ".join(filter(None, (likeliest, *others))) for others in ((told, stressed), (told,), ())]
     return next((option for option in options if len(option) <= room), "")
 
 
