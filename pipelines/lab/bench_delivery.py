@@ -35,7 +35,7 @@ from pipelines.lab.bench_latency import machine, utterances
 from pipelines.lab.holding import hold
 from pipelines.lab.listening import Turn, listen
 from pipelines.lab.profile import Profile, ProfileTTS
-from pipelines.lab.script import Conversation, agent, caller
+from pipelines.lab.script import Conversation, Step, agent, caller
 from pipelines.lab.scripted import CallerSpeechFrame, ScriptedTTS
 from pipelines.stacks import Service
 from processors.embedded.tts import EmbeddedTTSService, EmbeddedTTSSettings
@@ -240,7 +240,7 @@ async def _held(words: float) -> list[Change]:
 
 def conversation() -> Conversation:
     """Every answer to every emotion."""
-    steps = []
+    steps: list[Step] = []
     for number, (emotion, answer) in enumerate((emotion, answer) for answer in ANSWERS for emotion in EMOTIONS):
         steps += [caller(f"This is question number {number}.", after=1.0, cue=emotion), agent(answer)]
     return Conversation("deliveries", *steps)

@@ -11,7 +11,7 @@ from typing import Any
 from pipecat.frames.frames import ErrorFrame
 from pipecat.services.elevenlabs.stt import ElevenLabsRealtimeSTTService
 from pipecat.services.elevenlabs.tts import ElevenLabsTTSService
-from pipecat.services.settings import TTSSettings
+from pipecat.services.settings import ServiceSettings
 from pipecat.services.websocket_service import ReportErrorCallback
 from pipecat.utils.errors import ErrorCategory
 
@@ -27,11 +27,11 @@ class ElevenLabsTTS(ElevenLabsTTSService):
             await report_error(ErrorFrame(error_message, category=ErrorCategory.CONNECTIVITY))
         return await super()._maybe_try_reconnect(error_message, report_error, error)
 
-    async def _update_settings(self, delta: TTSSettings) -> dict[str, Any]:
+    async def _update_settings(self, delta: ServiceSettings) -> dict[str, Any]:
         # Pipecat 1.14 closes the answer's context so that the next text gets its settings with another, and sends that
         # text to the closed one all the same, where it is lost (pipecat/services/elevenlabs/tts_base.py).
         running = self._turn_context_id
-        changed = await super()._update_settings(delta)
+        changed = await super()._update_settings(delta)  # type: ignore[arg-type]
         if running and changed and self.audio_context_available(running):
             self._turn_context_id = None
             self._turn_context_id = self.create_context_id()

@@ -181,20 +181,20 @@ class OutputGuard(FrameProcessor):
             decisions: What has been decided on it.
         """
         stop = next((decision for decision in decisions if decision.action in STOPS), None)
+        parts: list[str | DeliveryTagFrame] = [text]
         if stop is None:
             parts = self._marks.placed(text, self._guarding.said.held)
         elif self._marked:
             parts = self._marks.broken_off(text, stop.text, DeliveryTagFrame(Delivery()))
-        else:
-            parts = [text]
         for part in filter(None, parts):
-            if isinstance(part, str):
-                cleared = LLMTextFrame(part)
-                cleared.skip_tts = self._skip_tts
-                cleared.append_to_context = self._append_to_context
-                clear(cleared)
-                part = cleared
-            await self.push_frame(part)
+            await self.push_frame(self._cleared(part) if isinstance(part, str) else part)
+
+    def _cleared(self, text: str) -> LLMTextFrame:
+        cleared = LLMTextFrame(text)
+        cleared.skip_tts = self._skip_tts
+        cleared.append_to_context = self._append_to_context
+        clear(cleared)
+        return cleared
 
     async def _speak(self, frame: TTSSpeakFrame | AggregatedTextFrame) -> None:
         text = await self._guarding.speak(frame.text)
