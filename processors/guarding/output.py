@@ -187,7 +187,8 @@ class OutputGuard(FrameProcessor):
         elif self._marked:
             parts = self._marks.broken_off(text, stop.text, DeliveryTagFrame(Delivery()))
         for part in filter(None, parts):
-            await self.push_frame(self._cleared(part) if isinstance(part, str) else part)
+            frame: Frame = self._cleared(part) if isinstance(part, str) else part
+            await self.push_frame(frame)
 
     def _cleared(self, text: str) -> LLMTextFrame:
         cleared = LLMTextFrame(text)
