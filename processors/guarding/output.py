@@ -186,9 +186,11 @@ class OutputGuard(FrameProcessor):
             parts = self._marks.placed(text, self._guarding.said.held)
         elif self._marked:
             parts = self._marks.broken_off(text, stop.text, DeliveryTagFrame(Delivery()))
-        for part in filter(None, parts):
-            frame: Frame = self._cleared(part) if isinstance(part, str) else part
-            await self.push_frame(frame)
+        for part in parts:
+            if isinstance(part, DeliveryTagFrame):
+                await self.push_frame(part)
+            elif part:
+                await self.push_frame(self._cleared(part))
 
     def _cleared(self, text: str) -> LLMTextFrame:
         cleared = LLMTextFrame(text)
