@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
 from pipelines.definition import AUDIO_OUT, LLM, TAGS, TTS, Architecture, Capability, DefinitionError, Port, Stage
-from pipelines.stacks import Session, Stack
+from pipelines.stacks import Session, Stack, StackError
 
 if TYPE_CHECKING:
     from pipecat.observers.base_observer import BaseObserver
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from processors.guarding.guards import Guards
     from processors.hearing.cues import Cue
     from processors.speaking.director import Director
+    from processors.speaking.switchboard import Switchboard
 
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
@@ -139,6 +140,7 @@ def assemble(
     tracing: bool = False,
     idle_secs: float | None = 300.0,
     budget: Budget | None = None,
+    others: Sequence[Persona] = (),
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
@@ -155,13 +157,16 @@ def assemble(
         tracing: Whether to export spans by OpenTelemetry, as Pipecat makes them. They hold what was said.
         idle_secs: Seconds in which nobody speaks after which the conversation ends; None for never.
         budget: What the call may cost. When it is spent, the persona says its goodbye and the call ends.
+        others: To whom the call can be handed over, under the same policy. Those for whom a service has no voice are
+            left out.
 
     Returns:
-        The worker; its `app_resources` is the `Session` with the persona and the live context.
+        The worker; its `app_resources` is the `Session` with the persona, the live context and the switchboard.
 
     Raises:
         DefinitionError, StackError: As `check`.
-        PersonaError: If the policy forbids something that the persona is to say.
+        PersonaError: If the policy forbids something that the persona is to say, or if none is given and another
+            keeps to another than the persona.
         PolicyError: If the persona's policy cannot be loaded.
     """
     check(architecture, stack)
@@ -182,6 +187,8 @@ def assemble(
     pair = LLMContextAggregatorPair(
         session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
     )
+    if policy is None:
+        policies.check_alike(session.persona, others)
     policy = policy or policies.prepared(session.persona.policy)
     if any(stage.clears for stage in architecture.stages):
         policies.check_persona(session.persona, policy)
@@ -194,8 +201,12 @@ def assemble(
         made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
+    processors = _guarded(architecture, stack, named, parts.guards)
+    if others and LLM.name in made:
+        session.switchboard = _switchboard(session, stack, others)
+        processors.insert(processors.index(made[LLM.name]), session.switchboard)
     worker = PipelineWorker(
-        Pipeline(_guarded(architecture, stack, named, parts.guards)),
+        Pipeline(processors),
         params=PipelineParams(
             audio_in_sample_rate=INPUT_RATE,
             audio_out_sample_rate=OUTPUT_RATE,
@@ -211,7 +222,7 @@ def assemble(
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,
     )
-    worker.add_observer(Apology(session.persona.apology, worker.queue_frame))
+    worker.add_observer(Apology(lambda: session.persona.apology, worker.queue_frame))
     if budget is not None:
         _hold_to(budget, worker, session.persona)
     return worker
@@ -249,6 +260,49 @@ def _guarded(
         if stage.name == AUDIO_OUT.name:
             processors.append(guards.ears())
     return processors
+
+
+def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> Switchboard:
+    """Hands the call over, by a tool as well where the language model has tools."""
+    from loguru import logger
+    from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+    from pipecat.services.settings import LLMSettings
+
+    from processors.speaking.director import Director, rules
+    from processors.speaking.switchboard import Speaker, Switchboard
+
+    llm, voice = stack.services[LLM.name], stack.services.get(TTS.name)
+
+    def speaker(persona: Persona) -> Speaker:
+        briefed = _briefed(persona, session.architecture, stack)
+        return Speaker(
+            persona.name,
+            persona.greeting,
+            llm.settings(briefed) if llm.settings else LLMSettings(system_instruction=briefed.instructions),
+            voice.settings(persona) if voice is not None and voice.settings else None,
+            Director(rules(), persona.range.lowest, persona.range.highest),
+        )
+
+    people: dict[str, Persona] = {}
+    speakers = []
+    for persona in (session.persona, *others):
+        if persona.name not in people:
+            try:
+                speakers.append(speaker(persona))
+            except StackError as error:
+                logger.warning(f"a call cannot be handed over to {persona.name}: {error}")
+            else:
+                people[persona.name] = persona
+
+    def change(name: str) -> None:
+        session.persona = people[name]
+
+    switchboard = Switchboard(speakers, session.persona.name, change)
+    if Capability.TOOLS in llm.provides and llm.hands_over:
+        given = session.context.tools
+        tools = given.standard_tools if isinstance(given, ToolsSchema) else []
+        session.context.set_tools(ToolsSchema(standard_tools=[*tools, switchboard.tool()]))
+    return switchboard
 
 
 def _hold_to(budget: Budget, worker: PipelineWorker, persona: Persona) -> None:

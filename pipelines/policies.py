@@ -6,6 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guardrails import Policy
     from pipelines.personas import Persona
 
@@ -66,4 +68,20 @@ def check_persona(persona: Persona, policy: Policy) -> None:
             raise PersonaError(
                 f"{persona.name}: {name} is forbidden by rule {forbidden[0].rule} of policy {policy.name}: "
                 f"change one of the two"
+            )
+
+
+def check_alike(persona: Persona, others: Sequence[Persona]) -> None:
+    """Refuse those who keep to another policy: a call that is handed over goes on under the one it began with.
+
+    Raises:
+        PersonaError: Naming both and their policies.
+    """
+    from pipelines.personas import PersonaError
+
+    for other in others:
+        if other.policy != persona.policy:
+            raise PersonaError(
+                f"{other.name} keeps to policy {other.policy} and {persona.name} to {persona.policy}, so that a call "
+                f"cannot be handed over: give both one"
             )

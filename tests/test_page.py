@@ -199,7 +199,6 @@ async def test_whom_one_talks_with_is_chosen_on_the_page(silence: Path) -> None:
         await expect(page.locator("#welcome-text")).to_contain_text(personas.load("maya").summary)
         await expect(page.locator("#agent-name")).to_have_text("Maya")
         await start_talking(page)
-        await expect(choices).to_be_hidden()
         assert one.calls.workers[-1].app_resources.persona == personas.load("maya")
         await expect(page.locator("#turns .agent .who")).to_have_text(["Maya"])
 
@@ -220,6 +219,25 @@ async def test_whom_one_talks_with_is_chosen_on_the_page(silence: Path) -> None:
         assert one.calls.workers[-1].app_resources.persona.name == "Nayan"
         await expect(page.locator("#turns .agent .who").last).to_have_text("Nayan")
         await expect(page.locator("#turns .agent .who").first).to_have_text("Maya")
+
+
+async def test_a_choice_in_mid_call_hands_over(silence: Path) -> None:
+    one = Talk(BASIC_CASCADE, standin.stack())
+    async with serving(one) as url, chromium(silence) as browser, opened(browser, url) as page:
+        await start_talking(page)
+        await expect(page.locator("#turns .agent .who")).to_have_text(["Ferni"])
+        await page.get_by_role("radio", name="Maya").check()
+        await expect(page.locator("#agent-name")).to_have_text("Maya")
+        await expect(page.locator("#turns .note")).to_have_text(["Maya took over."])
+        await expect(page.locator("#turns .agent .who")).to_have_text(["Ferni", "Maya"])
+        await expect(page.locator("#turns .agent .text").last).to_have_text(personas.load("maya").greeting)
+        (worker,) = one.calls.workers
+        assert worker.app_resources.persona.name == "Maya"
+
+        # And by word of mouth, which the server tells of.
+        await worker.app_resources.switchboard.choose("Peter")
+        await expect(page.get_by_role("radio", name="Peter")).to_be_checked()
+        await expect(page.locator("#turns .agent .who").last).to_have_text("Peter")
 
 
 async def test_a_choice_outlives_the_server(silence: Path) -> None:
@@ -464,7 +482,10 @@ async def test_how_it_was_said_is_shown(page_without_calls: Page, messages: list
           const list = view.appendChild(document.createElement("ol"));
           const transcript = new Transcript(list, () => {});
           transcript.agentName = "Ferni";
-          for (const message of messages) transcript.take(message);
+          for (const message of messages) {
+            transcript.take(message);
+            if (message.data?.type === "speaker") transcript.agentName = message.data.name;
+          }
           return [...list.children].map((turn) => [...turn.children].map((part) => part.textContent).join("|"));
         }""",
         messages,
@@ -496,6 +517,8 @@ async def test_keyboard_alone(silence: Path) -> None:
         await expect(page.locator("#speaking")).to_contain_text("Muted")
         await page.keyboard.press("Space")
         await expect(page.locator("#speaking")).to_have_text("Listening")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.value") == "Ferni"
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.id") == "hang-up"
         await page.keyboard.press("Escape")

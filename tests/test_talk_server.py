@@ -522,11 +522,19 @@ async def test_a_failing_service_refuses_the_call_in_words(log: list[str]) -> No
 READY = '{"label": "rtvi-ai", "type": "client-ready", "id": "1", "data": {"version": "2.2.0"}}'
 
 
+CHOICE = '{"label": "rtvi-ai", "type": "client-message", "id": "1", "data": {"t": "hand-over", "d": "Maya"}}'
+
+
 @pytest.mark.parametrize(
     ("message", "ours"),
     [
         ("ping: 1", True),
         (READY, True),
+        (CHOICE, True),
+        (CHOICE.replace("hand-over", "anything"), False),
+        (CHOICE.replace('"Maya"', "7"), False),
+        (CHOICE.replace("Maya", "M" * 300), False),
+        (CHOICE.replace(', "d": "Maya"', ""), False),
         (READY.replace("client-ready", "send-text"), False),
         (READY.replace("client-ready", "llm-function-call-result"), False),
         (READY.replace("rtvi-ai", "other"), False),

@@ -42,7 +42,7 @@ async def bot(runner_args: RunnerArguments) -> None:
     await EMBEDDED.load(ADVANCED_CASCADE)
     transport = await create_transport(runner_args, TRANSPORTS)
     persona = personas.load("ferni")
-    worker = assemble(ADVANCED_CASCADE, EMBEDDED, transport, persona=persona)
+    worker = assemble(ADVANCED_CASCADE, EMBEDDED, transport, persona=persona, others=personas.others(persona))
     if isinstance(transport, DailyTransport):
         await stay(transport, worker, persona.greeting)
     else:

@@ -20,7 +20,7 @@ from pipecat.workers.runner import WorkerRunner
 from pipelines.assemble import assemble, check
 from pipelines.definition import Architecture
 from pipelines.lab.budget import Budget
-from pipelines.personas import Persona
+from pipelines.personas import Persona, others
 from pipelines.stacks import Stack
 
 DAILY_API_URL = "https://api.daily.co/v1"
@@ -78,7 +78,14 @@ async def join(
         DailyParams(audio_in_enabled=True, audio_out_enabled=True, audio_in_user_tracks=False),
     )
     worker = assemble(
-        architecture, stack, transport, persona=persona, observers=observers, budget=budget, tracing=tracing
+        architecture,
+        stack,
+        transport,
+        persona=persona,
+        observers=observers,
+        budget=budget,
+        tracing=tracing,
+        others=others(persona),
     )
     await stay(transport, worker, persona.greeting)
 

@@ -1,4 +1,4 @@
-"""What a caller's page is told of how things were said: the cue heard in each turn, and the delivery of the answer."""
+"""What a caller's page is told besides words: the cue heard in each turn, the delivery of the answer, who speaks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from processors.hearing.cues import Cue
 from processors.hearing.describe import AUDIBLE, HESITANT, MOODS, describe
 from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import SCALES, Delivery
-from processors.speaking.frames import DeliveryFrame
+from processors.speaking.frames import DeliveryFrame, SpeakerFrame
 
 AUDIBLE_CHANGE = 0.1
 """How far a scale has to be from the persona's own way to be worth a word."""
@@ -67,6 +67,18 @@ class DeliveryMessage(TypedDict):
     rule: str
 
 
+class SpeakerMessage(TypedDict):
+    """Who speaks from now on.
+
+    Args:
+        type: Of the message.
+        name: A persona's.
+    """
+
+    type: Literal["speaker"]
+    name: str
+
+
 def cue_message(cue: Cue) -> CueMessage:
     """A cue for the page. It holds none of the caller's words."""
     heard = {
@@ -97,7 +109,7 @@ def delivery_message(delivery: Delivery, rule: str) -> DeliveryMessage:
 
 
 class Manner(BaseObserver):
-    """Tells the page of a call how its caller sounded, and how they are answered.
+    """Tells the page of a call how its caller sounded, how they are answered, and by whom.
 
     Args:
         rtvi: The worker's, which the messages go through.
@@ -113,3 +125,5 @@ class Manner(BaseObserver):
             await self._rtvi.send_server_message(cue_message(frame.cue))
         elif isinstance(frame, DeliveryFrame):
             await self._rtvi.send_server_message(delivery_message(frame.delivery, frame.rule))
+        elif isinstance(frame, SpeakerFrame):
+            await self._rtvi.send_server_message(SpeakerMessage(type="speaker", name=frame.speaker))

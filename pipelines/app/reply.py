@@ -21,7 +21,7 @@ from pipelines.lab.caller import OUTPUT_RATE, Turn, calling
 from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import Part, TurnMarks
 from pipelines.lab.prices import Cost
-from pipelines.personas import Persona
+from pipelines.personas import Persona, others
 from pipelines.stacks import Stack
 
 PAUSE_SECS = 0.5
@@ -71,6 +71,7 @@ async def hold(
     costs: list[Cost] = []
     ledger = CostLedger()
     answers: list[NDArray[np.float32]] = []
+    colleagues = others(persona)
     pause = np.zeros(round(PAUSE_SECS * OUTPUT_RATE), np.float32)
     async with calling(
         lambda transport, own: assemble(
@@ -81,6 +82,7 @@ async def hold(
             observers=[*own, CostObserver(ledger), *observers],
             budget=budget,
             tracing=tracing,
+            others=colleagues,
         )
     ) as caller:
         for number, samples in enumerate(recordings):

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
 from pipelines.app.ports import holder
-from pipelines.app.web_gate import LARGEST_BODY, Gate, is_loopback
+from pipelines.app.web_gate import LARGEST_BODY, LONGEST_NAME, Gate, is_loopback
 from pipelines.assemble import assemble, check
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ PAGE = Path(__file__).parent / "web"
 
 LINES = 4
 """Calls at a time. They share the models, so each one more makes all answers later."""
-
-
-LONGEST_NAME = 200
-"""Characters of a persona's name that are worth looking for."""
 
 LOADING_THREAD = "loading models"
 
@@ -162,9 +158,7 @@ class Talk:
         self.stack = stack
         self.host = host
         self.persona = persona or personas.load("ferni")
-        held = {"policy": self.persona.policy}
-        shipped = (personas.load(name).model_copy(update=held) for name in personas.names())
-        self.personas = {each.name: each for each in shipped} | {self.persona.name: self.persona}
+        self.personas = {each.name: each for each in (self.persona, *personas.others(self.persona))}
         self.observers = observers
         self.budget = budget
         self.tracing = tracing
@@ -186,6 +180,7 @@ class Talk:
                     observers=self.observers(),
                     budget=self.budget,
                     tracing=self.tracing,
+                    others=tuple(self.personas.values()),
                 ),
                 host=self.host,
                 limit=LINES,

@@ -17,6 +17,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frameworks.rtvi import RTVIProcessor
 from pipecat.processors.frameworks.rtvi.frames import RTVIServerMessageFrame
+from pipecat.processors.frameworks.rtvi.models import ClientMessage
 from pipecat.transports.base_transport import BaseTransport, TransportParams
 from pipecat.transports.smallwebrtc.connection import SmallWebRTCConnection
 from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
@@ -24,12 +25,16 @@ from pipecat.workers.runner import WorkerRunner
 
 from pipelines.app import evals
 from pipelines.app.manner import Manner
-from pipelines.app.web_gate import is_loopback
+from pipelines.app.web_gate import LONGEST_NAME, is_loopback
 from pipelines.lab.latency import LatencyObserver, TurnMarks
 from pipelines.personas import Persona
+from processors.speaking.switchboard import UnavailableError
 
 PATIENCE_SECS = 10
 """How long a page may be out of reach before its call is given up."""
+
+HAND_OVER = "hand-over"
+"""The client message by which a page chooses who speaks: its data are a persona's name."""
 
 LARGEST_MESSAGE = 16 * 1024
 """Characters of a data channel message that are worth parsing. The page's own have at most some hundred."""
@@ -65,7 +70,8 @@ def media_on(host: str) -> Iterator[None]:
 
 
 def is_for_us(message: object) -> bool:
-    """Whether a data channel message is one that the page sends: a keep-alive, or RTVI's `client-ready`.
+    """Whether a data channel message is one that the page sends: a keep-alive, RTVI's `client-ready`, or a choice of
+    who speaks.
 
     The rest of RTVI's client messages (texts, files, audio, tool results) would enter the pipeline beside the
     caller's voice.
@@ -78,13 +84,16 @@ def is_for_us(message: object) -> bool:
         parsed = json.loads(message)
     except (ValueError, RecursionError):
         return False
-    return (
+    if not (
         isinstance(parsed, dict)
         and parsed.get("label") == "rtvi-ai"
-        and parsed.get("type") == "client-ready"
         and isinstance(parsed.get("id"), str)
-        and isinstance(parsed.get("data", {}), dict)
-    )
+        and isinstance(data := parsed.get("data", {}), dict)
+    ):
+        return False
+    if parsed.get("type") == "client-message":
+        return data.get("t") == HAND_OVER and isinstance(name := data.get("d"), str) and len(name) <= LONGEST_NAME
+    return parsed.get("type") == "client-ready"
 
 
 class Ending(BaseObserver):
@@ -270,6 +279,16 @@ async def converse(runner: WorkerRunner, transport: BaseTransport, worker: Pipel
     async def greet(rtvi: object) -> None:
         if greeting:
             await worker.queue_frame(TTSSpeakFrame(greeting))
+
+    @worker.rtvi.event_handler("on_client_message")  # type: ignore[untyped-decorator]
+    async def hand_over(rtvi: RTVIProcessor, message: ClientMessage) -> None:
+        switchboard = worker.app_resources.switchboard
+        if message.type != HAND_OVER or switchboard is None:
+            return
+        try:
+            await switchboard.choose(str(message.data))
+        except UnavailableError as error:
+            logger.warning(f"a call was not handed over: {error}")
 
     async def tell_latency(turn: int, marks: TurnMarks) -> None:
         parts = [{"name": part.name, "ms": round(part.ms), "by": part.by} for part in marks.parts()]

@@ -19,6 +19,9 @@ from starlette.websockets import WebSocket
 LARGEST_BODY = 64 * 1024
 """Bytes. A browser's offer for one audio line is 2 to 6 kB."""
 
+LONGEST_NAME = 200
+"""Characters of a persona's name that are worth looking for."""
+
 TOO_LARGE = f"the request is larger than {LARGEST_BODY // 1024} kB"
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})

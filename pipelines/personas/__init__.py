@@ -149,6 +149,17 @@ def load(name: str) -> Persona:
     return persona.model_copy(update={"policy": str(path.parent / persona.policy)})
 
 
+def others(persona: Persona) -> list[Persona]:
+    """All that ship but the one of a persona's name, held to its policy: to whom its calls can be handed over.
+
+    Raises:
+        PersonaError: If one is malformed.
+    """
+    held = {"policy": persona.policy}
+    shipped = (load(name).model_copy(update=held) for name in names())
+    return [other for other in shipped if other.name != persona.name]
+
+
 def _wrong(error: ErrorDetails) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":

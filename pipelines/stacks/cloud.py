@@ -17,6 +17,9 @@ from pipelines.stacks.stack import IMPORTING, Progress, Service, Session, Stack,
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.services.settings import LLMSettings, TTSSettings
+
+    from pipelines.personas import Persona
 
 ANTHROPIC_MODEL = "claude-haiku-5-5"
 ELEVENLABS_TTS_MODEL = "eleven_flash_v2_5"
@@ -77,12 +80,18 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
             ),
         )
 
+    def prompt(persona: Persona) -> LLMSettings:
+        from processors.cloud.anthropic import AnthropicLLM
+
+        return AnthropicLLM.Settings(system_instruction=persona.instructions)
+
     return Service(
         "anthropic",
         build,
         frozenset({Capability.TEXT_OUT, Capability.TOOLS, Capability.DELIVERY_TAGS}),
         load,
         keys=("ANTHROPIC_API_KEY",),
+        settings=prompt,
     )
 
 
@@ -102,7 +111,19 @@ def elevenlabs_tts(*, model: str = ELEVENLABS_TTS_MODEL, base_url: str | None = 
     def build(session: Session) -> FrameProcessor:
         from processors.cloud.elevenlabs import ElevenLabsTTS
 
-        persona = session.persona
+        endpoint = _endpoint("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
+        return ElevenLabsTTS(
+            api_key=os.environ["ELEVENLABS_API_KEY"],
+            url="ws" + endpoint.removeprefix("http"),
+            settings=ElevenLabsTTS.Settings(model=model, **checked(session.persona)),
+        )
+
+    def voice(persona: Persona) -> TTSSettings:
+        from processors.cloud.elevenlabs import ElevenLabsTTS
+
+        return ElevenLabsTTS.Settings(**{**dict.fromkeys(VOICE_SETTINGS), **checked(persona)})
+
+    def checked(persona: Persona) -> dict[str, Any]:
         wanted: dict[str, Any] = {"voice": ELEVENLABS_VOICE, **persona.voices.get("elevenlabs", {})}
         for name, value in wanted.items():
             if name not in VOICE_SETTINGS or isinstance(value, str) != (name == "voice"):
@@ -111,12 +132,7 @@ def elevenlabs_tts(*, model: str = ELEVENLABS_TTS_MODEL, base_url: str | None = 
                     f"it may set {', '.join(sorted(VOICE_SETTINGS))}, all numbers but voice"
                 )
         voices.check(wanted["voice"], persona.name)
-        endpoint = _endpoint("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
-        return ElevenLabsTTS(
-            api_key=os.environ["ELEVENLABS_API_KEY"],
-            url="ws" + endpoint.removeprefix("http"),
-            settings=ElevenLabsTTS.Settings(model=model, **wanted),
-        )
+        return wanted
 
     return Service(
         "elevenlabs",
@@ -124,6 +140,7 @@ def elevenlabs_tts(*, model: str = ELEVENLABS_TTS_MODEL, base_url: str | None = 
         frozenset({Capability.PERSONA_VOICE, Capability.WORD_TIMESTAMPS}),
         load,
         keys=("ELEVENLABS_API_KEY",),
+        settings=voice,
     )
 
 

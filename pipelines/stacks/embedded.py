@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pipelines.definition import Capability
@@ -13,9 +14,12 @@ from pipelines.stacks.stack import IMPORTING, Progress, Service, Session, Stack
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
 
+    from pipelines.personas import Persona
     from processors.embedded.hibari import Synthesiser
     from processors.embedded.llama import LlamaServer
+    from processors.embedded.llm import EmbeddedLLMSettings
     from processors.embedded.moonshine import Recogniser
+    from processors.embedded.tts import EmbeddedTTSSettings
 
 Model = TypeVar("Model")
 Bytes = Callable[[int, int], None]
@@ -132,23 +136,45 @@ def _llm(session: Session) -> FrameProcessor:
     return EmbeddedLLMService(server, session.persona.instructions, session.context, examples)
 
 
+def _prompt(persona: Persona) -> EmbeddedLLMSettings:
+    from processors.embedded.llm import EmbeddedLLMSettings
+
+    examples = tuple((example.caller, example.answer) for example in persona.examples)
+    return EmbeddedLLMSettings(system_instruction=persona.instructions, examples=examples)
+
+
 def _tts(session: Session) -> FrameProcessor:
     from processors.embedded.tts import EmbeddedTTSService
 
-    voice: dict[str, Any] = session.persona.voices.get("embedded", {})
-    return EmbeddedTTSService(SYNTHESISER.get(), settings=EmbeddedTTSService.Settings(**voice))
+    return EmbeddedTTSService(SYNTHESISER.get(), settings=_voice(session.persona))
+
+
+def _voice(persona: Persona) -> EmbeddedTTSSettings:
+    from processors.embedded.hibari import Controls
+    from processors.embedded.tts import EmbeddedTTSSettings
+
+    voice: dict[str, Any] = {**asdict(Controls()), **persona.voices.get("embedded", {})}
+    return EmbeddedTTSSettings(**voice)
 
 
 EMBEDDED = Stack(
     name="embedded",
     services={
         "STT": Service("embedded", _stt, load=_load_stt),
-        "LLM": Service("embedded", _llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS}), load=_load_llm),
+        "LLM": Service(
+            "embedded",
+            _llm,
+            frozenset({Capability.TEXT_OUT, Capability.TOOLS}),
+            load=_load_llm,
+            settings=_prompt,
+            hands_over=False,
+        ),
         "TTS": Service(
             "embedded",
             _tts,
             frozenset({Capability.WORD_TIMESTAMPS, Capability.PERSONA_VOICE}),
             load=_load_tts,
+            settings=_voice,
         ),
     },
 )

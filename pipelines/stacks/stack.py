@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.definition import Architecture, Capability, Stage
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
     from pipelines.personas import Persona
+    from processors.speaking.switchboard import Switchboard
 
 Progress = Callable[[str, float], None]
 """Called from any thread while something loads: what, and how much of it is done (0 to 1)."""
@@ -36,6 +37,7 @@ ASSEMBLY = (
     "processors.speaking.deliver",
     "processors.speaking.delivery",
     "processors.speaking.director",
+    "processors.speaking.switchboard",
     "processors.speaking.tagging",
     "processors.turns.strategy",
     "processors.turns.vad",
@@ -52,16 +54,17 @@ class StackError(RuntimeError):
     """A stack that cannot be used here. The message is one line: the service, what it lacks, the mend."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """What a service may know of the conversation it is built for.
 
     Args:
-        persona: Who speaks.
+        persona: Who speaks; somebody else after the call was handed over.
         context: What has been said so far, live.
         architecture: How the conversation is wired.
         services: The name of the service in each slot.
         stages: The name of the stage by the name of its processor; complete once everything is built.
+        switchboard: Hands the call over; None where there is nobody else.
     """
 
     persona: Persona
@@ -69,6 +72,7 @@ class Session:
     architecture: Architecture | None = None
     services: Mapping[str, str] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
+    switchboard: Switchboard | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Service:
         load: Loads what all conversations of the process share, and imports what `build` would import on the event
             loop, holding `IMPORTING`. Blocks; it is called in a thread, and again calls must be cheap.
         keys: Environment variables that must be set.
+        settings: A persona's settings of it, to change to in mid-call; None for one that is the same for all.
+        hands_over: Whether a language model that has tools is given the one that hands a call over.
     """
 
     name: str
@@ -89,6 +95,8 @@ class Service:
     provides: frozenset[Capability] = frozenset()
     load: Callable[[Progress], None] | None = None
     keys: tuple[str, ...] = ()
+    settings: Callable[[Persona], Any] | None = None
+    hands_over: bool = True
 
     def check(self, stage: Stage) -> None:
         """Refuse to go on without a key.

@@ -24,8 +24,8 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
-from pipecat.services.settings import LLMSettings
-from pipecat.utils.types import NOT_GIVEN, NotGiven, is_given
+from pipecat.services.settings import ServiceSettings
+from pipecat.utils.types import NOT_GIVEN, NotGiven, assert_given, is_given
 
 from processors.embedded import tools as calling
 from processors.embedded.bounded import bounded
@@ -174,8 +174,8 @@ class EmbeddedLLMService(OpenAILLMService):
         if isinstance(frame, StartFrame):
             self._begun.set()
 
-    async def _update_settings(self, delta: LLMSettings) -> dict[str, Any]:
-        changed: dict[str, Any] = await super()._update_settings(delta)
+    async def _update_settings(self, delta: ServiceSettings) -> dict[str, Any]:
+        changed: dict[str, Any] = await super()._update_settings(delta)  # type: ignore[arg-type]
         if changed.keys() & {"system_instruction", "examples"}:
             await self._stop_preparing()
             if self._beginning:
@@ -248,7 +248,7 @@ class EmbeddedLLMService(OpenAILLMService):
         """The text that the model will be given for a context."""
         invocation = await self.get_llm_adapter().get_llm_invocation_params(
             context,
-            system_instruction=self._settings.system_instruction,
+            system_instruction=assert_given(self._settings.system_instruction),
             convert_developer_to_user=not self.supports_developer_role,
         )
         messages = self.build_chat_completion_params(invocation)["messages"]

@@ -14,11 +14,11 @@ class Apology(BaseObserver):
     A voice that fails cannot apologise for itself: its second failure is not answered.
 
     Args:
-        text: What to say; nothing if empty.
+        text: Gives what to say; nothing if empty.
         queue: Puts a frame at the beginning of the pipeline, as `PipelineWorker.queue_frame` does.
     """
 
-    def __init__(self, text: str, queue: Callable[[Frame], Awaitable[None]]) -> None:
+    def __init__(self, text: Callable[[], str], queue: Callable[[Frame], Awaitable[None]]) -> None:
         super().__init__(observe_every_push=False)
         self._text = text
         self._queue = queue
@@ -27,7 +27,7 @@ class Apology(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         if isinstance(data.frame, UserStartedSpeakingFrame):
             self._said = False
-        elif isinstance(data.frame, ErrorFrame) and self._text and not self._said:
+        elif isinstance(data.frame, ErrorFrame) and not self._said and (text := self._text()):
             self._said = True
             # The greeting and the apology are the persona's own words; the LLM did not say them.
-            await self._queue(TTSSpeakFrame(self._text, append_to_context=False))
+            await self._queue(TTSSpeakFrame(text, append_to_context=False))

@@ -40,13 +40,13 @@ class SpeakerFrame(DataFrame):
     """Somebody else speaks from here on.
 
     Args:
-        name: Who.
+        speaker: Who, by their name.
         director: Decides how they say something.
         voice: Their voice's settings; None for a voice that is everybody's.
     """
 
     interruptible: bool = field(default=False, init=False)
 
-    name: str
+    speaker: str
     director: Director = field(repr=False)
     voice: Any = field(repr=False)

@@ -46,7 +46,7 @@ function refresh() {
   $("talk-label").textContent = $("talk").title = buttonLabel(talking, pending);
   $("talk-icon").setAttribute("href", talking && muted ? "#icon-mic-off" : "#icon-mic");
   $("hang-up").hidden = !talking;
-  $("personas").hidden = phase !== "ready" || personas.length < 2;
+  $("personas").hidden = !(phase === "ready" || talking) || personas.length < 2;
   $("phase").classList.toggle("visually-hidden", talking);
   $("speaking").hidden = !talking;
   $("speaking").textContent = speaking();
@@ -145,6 +145,7 @@ function offer(offered, otherwise) {
 
 function choose(name) {
   agent = transcript.agentName = $("agent-name").textContent = name;
+  for (const choice of $("personas").querySelectorAll("input")) choice.checked = choice.value === name;
   const summary = personas.find((persona) => persona.name === name)?.summary ?? "";
   const press = "Press the microphone, let the browser use it, and say something, for example:";
   $("welcome-title").textContent = `Talk with ${name}`;
@@ -285,6 +286,7 @@ function take(message) {
       break;
     case "server-message":
       if (message.data?.type === "ending") ending = sentence(message.data.reason);
+      if (message.data?.type === "speaker") handedOver(message.data.name);
       break;
     case "error":
       thinking = false;
@@ -292,6 +294,14 @@ function take(message) {
       break;
   }
   refresh();
+}
+
+// The name is the server's: what was asked for by word of mouth is shown as well.
+function handedOver(name) {
+  if (!personas.some((persona) => persona.name === name)) return;
+  choose(name);
+  transcript.note(`${name} took over.`);
+  $("announcer").textContent = `${name} took over.`;
 }
 
 function release() {
@@ -371,7 +381,10 @@ $("talk").addEventListener("click", () => {
   else if (phase === "talking") toggleMute();
   else hangUp();
 });
-$("personas").addEventListener("change", ({ target }) => choose(target.value));
+$("personas").addEventListener("change", ({ target }) => {
+  if (phase !== "talking") return choose(target.value);
+  call.handOver(target.value);
+});
 $("hang-up").addEventListener("click", () => {
   hangUp();
   $("talk").focus();

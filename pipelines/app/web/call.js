@@ -45,6 +45,12 @@ export class Call extends EventTarget {
     this.#timers.push(setInterval(() => this.#heartbeat(), HEARTBEAT_MS));
   }
 
+  /** Have somebody else speak. The server says with a "speaker" message when they do. */
+  handOver(persona) {
+    const data = { t: "hand-over", d: persona };
+    this.#send(JSON.stringify({ label: "rtvi-ai", type: "client-message", id: crypto.randomUUID?.() ?? `${Date.now()}`, data }));
+  }
+
   hangUp() {
     this.#end();
   }

@@ -93,7 +93,7 @@ export class Transcript {
 
   #spoke({ text, segment_id: id, will_be_spoken: spoken, spoken_status: status, spoken_progress: progress }) {
     if (this.#turns.some((turn) => turn.closed && turn.segments?.has(id))) return;
-    const turn = this.#answer();
+    const turn = this.#turns.find((each) => each.who === "agent" && each.segments.has(id)) ?? this.#answer();
     // The first word of a segment can be reported before the segment itself.
     if (status === "new" && spoken && turn.segments.has(id)) return;
     const said = !spoken || status === "completed" ? text : (progress?.accumulated_text ?? "");
@@ -106,7 +106,7 @@ export class Transcript {
 
   #answer() {
     const last = this.#turns.at(-1);
-    if (last?.who === "agent" && !last.closed) return last;
+    if (last?.who === "agent" && !last.closed && last.name === this.agentName) return last;
     const turn = this.#add("agent", this.agentName);
     turn.segments = new Map();
     turn.heard = "";
@@ -134,7 +134,7 @@ export class Transcript {
     if (turn?.who !== "agent" || turn.heard.length <= turn.announced) return;
     const words = turn.heard.slice(turn.announced).trim();
     turn.announced = turn.heard.length;
-    this.#announce(`${this.agentName}: ${words}${turn.interrupted ? " (interrupted)" : ""}`);
+    this.#announce(`${turn.name}: ${words}${turn.interrupted ? " (interrupted)" : ""}`);
   }
 
   #interrupted() {
@@ -180,7 +180,7 @@ export class Transcript {
     if (!Array.isArray(delivery.changes)) return;
     if (isPlain(delivery) && !this.#cueHeard) return; // nothing to compare it with, as with a greeting
     const turn = this.#turns.at(-1);
-    if (turn?.who === "agent" && !turn.closed) this.#sayHow(turn, delivery);
+    if (turn?.who === "agent" && !turn.closed && turn.name === this.agentName) this.#sayHow(turn, delivery);
     else this.#deliveries.push(delivery);
   }
 
@@ -190,7 +190,7 @@ export class Transcript {
     const way = make("span", "way");
     if (isPlain(delivery)) {
       turn.manners.classList.toggle("faint", !again);
-      way.append(again ? "then as usual" : `in ${this.agentName}’s own way`);
+      way.append(again ? "then as usual" : `in ${turn.name}’s own way`);
     } else {
       turn.manners.classList.remove("faint");
       const [first, ...others] = style ? [style, ...changes.slice(0, MOST_CHANGES)] : changes.slice(0, MOST_CHANGES);
@@ -246,7 +246,7 @@ export class Transcript {
     const element = make("li", who);
     const text = make("p", "text");
     element.append(make("span", "who", name), text);
-    const turn = { who, element, text, closed: false };
+    const turn = { who, name, element, text, closed: false };
     this.#turns.push(turn);
     this.#list.append(element);
     return turn;
