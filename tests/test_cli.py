@@ -41,7 +41,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_lists_the_doors() -> None:
     done = antiphon("--help")
     assert done.returncode == 0
-    for command in ("talk", "reply", "daily", "show", "doctor", "trace", "cost", "bench"):
+    for command in ("talk", "reply", "daily", "hear", "show", "doctor", "trace", "cost", "bench", "train"):
         assert command in done.stdout
 
 
