@@ -42,6 +42,8 @@ from pipelines.lab.script import CallerSays
 from pipelines.lab.scripted import CallerSpeechFrame
 from pipelines.lab.trace import Event
 from processors.guarding.frames import UnclearedTextFrame
+from processors.hearing.cues import Cue, Score
+from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.frames import DeliveryTagFrame
 from processors.speaking.tags import Pause
@@ -76,6 +78,7 @@ BUILDERS: dict[str, Callable[[Payload], Frame]] = {
     # How much it was is known, and not what.
     "UnclearedTextFrame": lambda p: UnclearedTextFrame(" " * p["characters"]),
     "LLMFullResponseEndFrame": lambda p: LLMFullResponseEndFrame(),
+    "CueFrame": lambda p: CueFrame(_cue(p["cue"]), speculation=p["speculation"]),
     "DeliveryTagFrame": lambda p: DeliveryTagFrame(Pause(p["pause"]) if "pause" in p else Delivery(**p["delivery"])),
     "AggregatedTextFrame": lambda p: AggregatedTextFrame(p["text"], p["type"], raw_text=p.get("raw_text")),
     "TTSSpeakFrame": lambda p: TTSSpeakFrame(p["text"]),
@@ -89,6 +92,11 @@ BUILDERS: dict[str, Callable[[Payload], Frame]] = {
     "FunctionCallCancelFrame": lambda p: FunctionCallCancelFrame(p["name"], p["call"]),
 }
 """By the frame's kind; what is not here is not played again. Extensions add their own."""
+
+
+def _cue(payload: Payload) -> Cue:
+    scores = {name: Score(**payload[name]) for name in ("arousal", "valence")}
+    return Cue(**{**payload, **scores, "emphasised": tuple(payload["emphasised"])})
 
 
 def frame(event: Event) -> Frame | None:

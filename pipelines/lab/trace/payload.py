@@ -6,7 +6,7 @@ A type of frame that is not listed here goes by its name alone; `payload.registe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import singledispatch
 from typing import Any
 
@@ -54,6 +54,7 @@ from pipecat.frames.frames import (
 
 from pipelines.definition import Port
 from processors.guarding.frames import GuardFrame, HandOverFrame, UnclearedTextFrame
+from processors.hearing.frames import CueFrame
 from processors.speaking.delivery import Delivery
 from processors.speaking.frames import DeliveryTagFrame
 from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
@@ -161,6 +162,12 @@ def _tool(tool: Any) -> Any:
 @payload.register
 def _(frame: UnclearedTextFrame) -> Payload:
     return {"characters": len(frame.text)}
+
+
+@payload.register
+def _(frame: CueFrame) -> Payload:
+    """How it was said, and none of the words that stand out."""
+    return {"cue": plain(asdict(replace(frame.cue, emphasised=()))), "speculation": frame.speculation}
 
 
 @payload.register
