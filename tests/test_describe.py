@@ -17,7 +17,7 @@ def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
     emotions = {name: given.pop(name, 0.0) for name in EMOTIONS}
     emotions["neutral"] = 1 - sum(emotions.values())
     scores = {"arousal": Score(0.5, 0.5, arousal), "valence": Score(0.5, 0.5, valence)}
-    return Cue(0, 32_000, emotions=emotions, **scores | {"pace": 4.5, "loudness": -23.0, "turns_heard": 5} | given)
+    return Cue(0, 32_000, emotions=emotions, **scores | {"pace": 4.5, "loudness": -23.0, "turns_heard": 6} | given)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from processors.hearing.cues import Cue
 
-KNOWN_FROM = 3
-"""Turns of a caller that have to be known before anything is said about how they change."""
+KNOWN_FROM = 6
+"""Turns of a caller that have to be known before anything is said about how they change: about a minute of talk. In a
+call of three turns, chance alone changes them by more than is worth a word."""
 
 LIKELY, CERTAIN = 0.5, 0.75
 """Probability of an emotion from which the caller "may be", and from which they "sound"."""
