@@ -192,6 +192,8 @@ def render(heard: Sequence[Heard]) -> RenderableType:
 def _told(turn: Turn) -> list[Text]:
     words = Text(turn.text, "bold") if turn.text else Text("(no words were recognised)", "yellow")
     words.highlight_words(turn.cue.emphasised, "underline", case_sensitive=False)
+    if turn.cue.emphasised:
+        words.append(f"  stress on {', '.join(turn.cue.emphasised)}", "dim")
     told = describe(turn.cue)
     return [words, *([Text(told, "cyan")] if told else [])]
 

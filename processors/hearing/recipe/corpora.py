@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +115,14 @@ def table(
         WeightsError: If the encoder can't be had.
     """
     rows = []
-    for number, clip in enumerate(clips):
-        progress(number, len(clips))
-        rows += [(clip, copy, numbers) for copy, numbers in _described(clip, copies, hums)]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        described = pool.map(lambda clip: list(_described(clip, copies, hums)), clips)
+        for number, (clip, found) in enumerate(zip(clips, described, strict=True)):
+            progress(number, len(clips))
+            rows += [(clip, copy, numbers) for copy, numbers in found]
+    finally:
+        pool.shutdown(cancel_futures=True)  # ctrl-C waits for none that hasn't begun
     return Table(
         np.stack([numbers for _, _, numbers in rows]),
         np.array([clip.label for clip, _, _ in rows]),
