@@ -66,7 +66,8 @@ class Cost:
         seconds: Of speech in them.
         median: Of hearing every part, and again what goes on after a pause, over the recordings.
         p99: Likewise.
-        ahead: Median with what is under way as well, which is heard twice a second where the LLM reads ahead.
+        ahead: Median with what is under way as well, where the LLM reads ahead: at most, as a recogniser that is slow
+            tells words less often than twice a second.
         encoder: Its share of that, from 0 to 1.
         prosody: Its share.
         memory_mb: That the process grows by, in MB of 10^6 bytes.
@@ -436,6 +437,7 @@ def _aims(result: Hearing) -> RichTable:
         rows.add_row(aim.name, str(aim.figure), f"{sign} {aim.aim:.2f}", _verdict(aim.met))
     for name, value, most in (
         ("one core's ms for a second of speech", result.cost.median, MOST_MS),
+        ("… where the LLM reads ahead", result.cost.ahead, MOST_MS),
         ("ms from the end of speech to the turn's cue, p95", result.cost.ready_p95, 1000 * TurnRules().done),
     ):
         rows.add_row(name, f"{value:.1f}", f"≤ {most:.0f}", _verdict(value <= most))
@@ -476,7 +478,7 @@ def _cost(result: Hearing) -> RichTable:
     rows.add_row("one core's ms for a second of speech, median / p99", f"{spent.median:.1f} / {spent.p99:.1f}")
     parts = f"encoder {spent.encoder:.0%}, prosody {spent.prosody:.0%}, the rest {rest:.0%}"
     rows.add_row("of that", parts)
-    rows.add_row("where the LLM reads ahead, median", f"{spent.ahead:.1f}")
+    rows.add_row("where the LLM reads ahead, so that what is under way is heard as well", f"{spent.ahead:.1f}")
     rows.add_row("memory", f"{spent.memory_mb:.0f} MB")
     rows.add_row(
         f"ms from the end of speech to the turn's cue, p50 / p95 of {spent.turns}",
