@@ -18,6 +18,7 @@ from processors.hearing.emphasis import Stretch, Word, emphasised
 from processors.hearing.features import Described, describe
 from processors.hearing.heads import Floats, Head, Offset, grouped
 from processors.hearing.level import SILENCE, STANDARD
+from processors.hearing.nonverbal import laughter
 from processors.hearing.worth import AROUSAL, VALENCE
 from processors.pcm import Samples
 
@@ -67,6 +68,7 @@ class _Phrase:
     point: Floats
     syllables: float
     hesitation: float
+    laughter: float
     loudness: float
     heard: tuple[Stretch, ...]
 
@@ -134,6 +136,7 @@ class Hearer:
             point=self.heads.emotions.place(numbers),
             syllables=float(len(prosody.syllables(contours))),
             hesitation=float(judged[hesitation.classes.index("hesitant")]),
+            laughter=laughter(contours),
             loudness=described.speech.level,
             heard=(_stretch(samples, end, described),),
         )
@@ -227,6 +230,7 @@ class Hearer:
             pace_trend=self._pace_trend(),
             loudness_trend=_slope([(turn.minute, turn.loudness) for turn in self._turns]),
             hesitation=heard.hesitation,
+            laughter=heard.laughter,
             turns_heard=len(self._turns),
         )
 
@@ -255,6 +259,7 @@ def _together(phrases: list[_Phrase]) -> _Phrase:
         point=np.sum([part * phrase.point for part, phrase in zip(share, phrases, strict=True)], axis=0),
         syllables=sum(phrase.syllables for phrase in phrases),
         hesitation=float(sum(part * phrase.hesitation for part, phrase in zip(share, phrases, strict=True))),
+        laughter=max(phrase.laughter for phrase in phrases),
         loudness=10 * math.log10(float(power)),
         heard=tuple(stretch for phrase in phrases for stretch in phrase.heard),
     )
