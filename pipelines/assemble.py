@@ -297,7 +297,7 @@ def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> S
     def change(name: str) -> None:
         session.persona = people[name]
 
-    switchboard = Switchboard(speakers, session.persona.name, change)
+    switchboard = Switchboard(speakers, session.persona.name, session.context, change)
     if Capability.TOOLS in llm.provides and llm.hands_over:
         given = session.context.tools
         tools = given.standard_tools if isinstance(given, ToolsSchema) else []

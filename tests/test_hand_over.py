@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from pipecat.frames.frames import (
+    EagerEndOfTurnCancelFrame,
     Frame,
     FunctionCallFromLLM,
     LLMContextFrame,
+    LLMContextUserTurnFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMTextFrame,
     LLMUpdateSettingsFrame,
+    TTSSpeakFrame,
 )
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
@@ -33,9 +36,12 @@ from pipelines.lab import virtual
 from pipelines.lab.caller import Caller, calling
 from pipelines.personas import Persona, PersonaError
 from pipelines.stacks import Service, StackError
-from processors.speaking.switchboard import UnavailableError
+from processors.speaking.director import Director, rules
+from processors.speaking.frames import SpeakerFrame
+from processors.speaking.switchboard import Speaker, Switchboard, UnavailableError
 from tests.guarded import policy as rules_of
 from tests.guarded import terms
+from tests.harness import on_the_bench
 from tests.standin import ToneTTS
 from tests.traced import interrupted, speech, stack
 
@@ -117,7 +123,7 @@ def hold(
     talk: Talk | None = None,
     *,
     tools: bool = False,
-    rules: Policy | None = None,
+    held_to: Policy | None = None,
 ) -> Call:
     """Hold a call in which the caller says one thing after the other."""
     call = Call()
@@ -141,7 +147,7 @@ def hold(
 
         def worker(transport: BaseTransport, observers: Sequence[Any]) -> PipelineWorker:
             made = assemble(
-                ARCHITECTURE, services, transport, persona=CAST[0], others=CAST[1:], observers=observers, policy=rules
+                ARCHITECTURE, services, transport, persona=CAST[0], others=CAST[1:], observers=observers, policy=held_to
             )
             workers.append(made)
             return made
@@ -266,14 +272,14 @@ def test_a_wish_that_interrupts_an_answer_is_followed() -> None:
 
 
 def test_the_policy_holds_whoever_speaks() -> None:
-    rules = rules_of(terms("secret", action="redact", text="[something]"))
-    call = hold(["Put Maya on.", "Tell me."], ["It is a secret word."], rules=rules)
+    policy = rules_of(terms("secret", action="redact", text="[something]"))
+    call = hold(["Put Maya on.", "Tell me."], ["It is a secret word."], held_to=policy)
     assert call.said == [("Maya", "Hi, maya here."), ("Maya", "It is a [something] word.")]
 
 
 def test_what_may_not_be_heard_is_no_wish() -> None:
-    rules = rules_of(terms("maya", direction="heard", action="refuse", text="I can't talk of that."))
-    call = hold(["Put Maya on.", "Hello."], ["Hi."], rules=rules)
+    policy = rules_of(terms("maya", direction="heard", action="refuse", text="I can't talk of that."))
+    call = hold(["Put Maya on.", "Hello."], ["Hi."], held_to=policy)
     assert call.said == [("Ferni", "I can't talk of that."), ("Ferni", "Hi.")]
 
 
@@ -304,5 +310,70 @@ def test_who_has_no_voice_is_left_out() -> None:
         async with calling(worker):
             with pytest.raises(UnavailableError, match="choose Ferni, Peter"):
                 await made[0].app_resources.switchboard.choose("Maya")
+
+    virtual.run(main())
+
+
+# --- whether a turn was over was guessed ---
+
+WISH = "Put Maya on, please."
+
+
+def asked(text: str, *, guessed: bool = False) -> LLMContextFrame:
+    return LLMContextFrame(LLMContext(messages=[{"role": "user", "content": text}]), speculation=guessed)
+
+
+def over(text: str) -> LLMContextUserTurnFrame:
+    return LLMContextUserTurnFrame(text=text, timestamp="")
+
+
+@pytest.mark.parametrize(
+    ("frames", "came"),
+    [
+        pytest.param([asked(WISH, guessed=True), over(WISH)], ["Maya", "Hi."], id="rightly, and nothing more comes"),
+        pytest.param(
+            [asked(WISH, guessed=True), EagerEndOfTurnCancelFrame(), over(WISH), asked(WISH)],
+            ["Maya", "Hi."],
+            id="withdrawn, and asked again",
+        ),
+        pytest.param(
+            [asked(WISH, guessed=True), over(WISH), asked(WISH)], ["Maya", "Hi."], id="asked again all the same"
+        ),
+        pytest.param([over(WISH), asked(WISH)], ["Maya", "Hi."], id="not at all"),
+        pytest.param(
+            [
+                asked(WISH, guessed=True),
+                EagerEndOfTurnCancelFrame(),
+                over("Put Maya on? No."),
+                asked("Put Maya on? No."),
+            ],
+            ["Maya", "Hi."],
+            id="wrongly, and more was said",
+        ),
+        pytest.param(
+            [asked(WISH, guessed=True), EagerEndOfTurnCancelFrame(), over("Or not."), asked("Or not.")],
+            ["asked"],
+            id="wrongly, and the wish was none",
+        ),
+        pytest.param(
+            [asked(f"Help. {WISH}", guessed=True), over(f"Help. {WISH}")], ["Maya", "asked"], id="with more to answer"
+        ),
+        pytest.param([asked(WISH)], ["asked"], id="an old wish is not followed again"),
+        pytest.param([over("What?"), asked(WISH, guessed=True)], [], id="a guess alone hands nothing over"),
+    ],
+)
+def test_a_wish_is_followed_once_whatever_was_guessed(frames: list[Frame], came: list[str]) -> None:
+    async def main() -> None:
+        director = Director(rules())
+        speakers = [Speaker(name, "Hi.", LLMSettings(), None, director) for name in ("Ferni", "Maya")]
+        switchboard = Switchboard(speakers, "Ferni", LLMContext(), lambda name: None)
+        async with on_the_bench(switchboard) as bench:
+            await bench.give(*frames)
+            told = {
+                SpeakerFrame: lambda frame: frame.speaker,
+                TTSSpeakFrame: lambda frame: frame.text,
+                LLMContextFrame: lambda frame: "asked",
+            }
+            assert [told[type(frame)](frame) for frame, _ in bench.pushed if type(frame) in told] == came
 
     virtual.run(main())

@@ -66,15 +66,21 @@ class Switchboard(FrameProcessor):
     Args:
         speakers: Who can speak.
         speaking: The name of the one who does.
+        context: What the conversation remembers.
         on_change: Told who speaks now.
     """
 
-    def __init__(self, speakers: Sequence[Speaker], speaking: str, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self, speakers: Sequence[Speaker], speaking: str, context: LLMContext, on_change: Callable[[str], None]
+    ) -> None:
         super().__init__()
         self._speakers = {speaker.name: speaker for speaker in speakers}
         self._by_spelling = {name.lower(): name for name in self._speakers}
         self._on_change = on_change
         self._wishes = wishes(self._speakers)
+        self._context = context
+        self._guess: Wish | None = None
+        self._followed = ""
         self._turn = False
         self._caller_speaks = False
         self.speaking = speaking
@@ -85,13 +91,14 @@ class Switchboard(FrameProcessor):
             self._caller_speaks = True
         elif isinstance(frame, UserStoppedSpeakingFrame):
             self._caller_speaks = False
-        if direction is FrameDirection.DOWNSTREAM:
-            if isinstance(frame, LLMContextUserTurnFrame):
-                self._turn = True
-            elif isinstance(frame, LLMContextFrame):
-                await self._asked(frame)
-                return
+        elif isinstance(frame, EagerEndOfTurnCancelFrame):
+            self._guess = None
+        if direction is FrameDirection.DOWNSTREAM and isinstance(frame, LLMContextFrame):
+            await self._asked(frame)
+            return
         await self.push_frame(frame, direction)
+        if direction is FrameDirection.DOWNSTREAM and isinstance(frame, LLMContextUserTurnFrame):
+            await self._turn_over(frame.text)
 
     async def choose(self, name: str) -> None:
         """Hand over at once, as the caller has chosen by other means than words. Whoever speaks is cut off.
@@ -143,27 +150,38 @@ class Switchboard(FrameProcessor):
             raise UnavailableError(f"there is nobody of that name: choose {', '.join(self._speakers)}")
         return self._speakers[known]
 
+    async def _turn_over(self, text: str) -> None:
+        """Follow a wish of which it was not sure that the turn was over; no context may come of the turn any more."""
+        guess, self._guess, self._turn, self._followed = self._guess, None, True, ""
+        wish = self._wishes.read(text) if guess is not None else None
+        if guess is not None and wish is not None and wish.name == guess.name:
+            self._followed = text
+            await self._follow(wish, LLMContextFrame(self._context))
+
     async def _asked(self, frame: LLMContextFrame) -> None:
-        """Hand over if the turn that is to be answered asks for it, and have the rest of it answered."""
+        """Follow a wish, if that is what is to be answered."""
         wish = self._wish(frame.context) if frame.speculation or self._turn else None
-        if not frame.speculation:
-            self._turn = False
-        if wish is None:
+        if frame.speculation:
+            self._guess = wish
+            if wish is None:
+                await self.push_frame(frame)
+            return
+        self._turn = False
+        if self._followed and _last_words(frame.context) == self._followed:
+            self._followed = ""
+        elif wish is None:
             await self.push_frame(frame)
-        elif frame.speculation:
-            # It is asked again when the turn is over.
-            await self.broadcast_frame(EagerEndOfTurnCancelFrame)
         else:
-            speaker = self._speakers[wish.name]
-            await self._put_on(speaker)
-            await self.push_frame(frame if wish.rest or not speaker.greeting else TTSSpeakFrame(speaker.greeting))
+            await self._follow(wish, frame)
+
+    async def _follow(self, wish: Wish, context: LLMContextFrame) -> None:
+        """Put on who is asked for, and have the rest of the turn answered."""
+        speaker = self._speakers[wish.name]
+        await self._put_on(speaker)
+        await self.push_frame(context if wish.rest or not speaker.greeting else TTSSpeakFrame(speaker.greeting))
 
     def _wish(self, context: LLMContext) -> Wish | None:
-        messages = context.get_messages()
-        last: Any = messages[-1] if messages else None
-        if not isinstance(last, dict) or last.get("role") != "user" or not isinstance(last.get("content"), str):
-            return None
-        wish = self._wishes.read(last["content"])
+        wish = self._wishes.read(_last_words(context))
         return None if wish is None or wish.name == self.speaking else wish
 
     async def _put_on(self, speaker: Speaker) -> None:
@@ -174,6 +192,16 @@ class Switchboard(FrameProcessor):
     def _change(self, speaker: Speaker) -> None:
         self.speaking = speaker.name
         self._on_change(speaker.name)
+
+
+def _last_words(context: LLMContext) -> str:
+    """The caller's, if nothing was said since."""
+    messages = context.get_messages()
+    last: Any = messages[-1] if messages else None
+    if not isinstance(last, dict) or last.get("role") != "user" or not isinstance(last.get("content"), str):
+        return ""
+    words: str = last["content"]
+    return words
 
 
 def _frames(speaker: Speaker) -> list[Frame]:
