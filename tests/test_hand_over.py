@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -29,19 +29,22 @@ from pipecat.services.settings import LLMSettings, TTSSettings
 from pipecat.transports.base_transport import BaseTransport
 
 from guardrails import Policy
-from pipelines import ADVANCED_CASCADE, personas
+from pipelines import ADVANCED_CASCADE, BASIC_CASCADE, EMBEDDED, personas
 from pipelines.assemble import assemble
 from pipelines.definition import HEARING, VAD, Capability
 from pipelines.lab import virtual
 from pipelines.lab.caller import Caller, calling
 from pipelines.personas import Persona, PersonaError
 from pipelines.stacks import Service, StackError
+from processors.embedded.llm import EmbeddedLLMService
+from processors.embedded.tts import EmbeddedTTSService
 from processors.speaking.director import Director, rules
 from processors.speaking.frames import SpeakerFrame
 from processors.speaking.switchboard import Speaker, Switchboard, UnavailableError
 from tests.guarded import policy as rules_of
 from tests.guarded import terms
-from tests.harness import on_the_bench
+from tests.harness import on_the_bench, on_virtual_time
+from tests.speech import needs, say
 from tests.standin import ToneTTS
 from tests.traced import interrupted, speech, stack
 
@@ -312,6 +315,40 @@ def test_who_has_no_voice_is_left_out() -> None:
                 await made[0].app_resources.switchboard.choose("Maya")
 
     virtual.run(main())
+
+
+# --- with the embedded models ---
+
+
+@on_virtual_time(measured=True)
+async def test_with_real_models_who_is_asked_for_takes_over_with_their_voice_and_their_prompt() -> None:
+    needs("qwen2.5-coder-1.5b-instruct-q4_k_m", "moonshine-tiny-en", "hibari-heart")
+    await EMBEDDED.load(BASIC_CASCADE)
+    ferni, maya = personas.load("ferni"), personas.load("maya")
+    workers: list[PipelineWorker] = []
+
+    def make(transport: BaseTransport, observers: Sequence[Any]) -> PipelineWorker:
+        others = personas.others(ferni)
+        workers.append(assemble(BASIC_CASCADE, EMBEDDED, transport, persona=ferni, others=others, observers=observers))
+        return workers[0]
+
+    async with calling(make) as caller:
+        turn = await caller.say(say("Can I talk to Maya?"), patience=20.0)
+        processors = workers[0]._pipeline.processors  # Pipecat has no other way to a service
+        (model,) = (each for each in _all(processors) if isinstance(each, EmbeddedLLMService))
+        (voice,) = (each for each in _all(processors) if isinstance(each, EmbeddedTTSService))
+        await model.prepared()
+        assert turn.answer == maya.greeting
+        assert turn.errors == []
+        assert workers[0].app_resources.persona.name == "Maya"
+        assert model._settings.system_instruction == maya.instructions
+        assert voice._controls.pitch == maya.voices["embedded"]["pitch"]
+
+
+def _all(processors: Sequence[Any]) -> Iterator[Any]:
+    for processor in processors:
+        yield processor
+        yield from _all(getattr(processor, "processors", []))
 
 
 # --- whether a turn was over was guessed ---
