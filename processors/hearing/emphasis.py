@@ -1,4 +1,11 @@
-"""Which words of a turn stand out: louder, higher and longer than the turn's other words lead one to expect."""
+"""Which words of a turn stand out: louder, higher and longer than the turn's other words lead one to expect.
+
+No recordings with marked emphasis were to be had, so what is known comes from hibari's speech with one word changed
+(20 sentences that the rules were not set on, three words each; chance is .11): a word 4 semitones higher, 5 dB louder
+and a third longer is the one that stands out most in .57 of cases (95 % interval .43 to .70) with word times and in .38
+(.27 to .52) without, and 7 semitones, 8 dB and .6 longer in .68 and .52. Of these, .33 and .25, and .47 and .37 reach
+`STANDS_OUT`, as do 1 to 3 % of the other words. It is a hint.
+"""
 
 from __future__ import annotations
 
