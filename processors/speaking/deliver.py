@@ -32,6 +32,8 @@ class Deliver(FrameProcessor):
     The voice is told as soon as that can be guessed, which is before the piece is complete: when an answer begins, by
     the cue, and where a tag stands. It is told anew before the piece if that was wrong.
 
+    A tag's pause is left out: no voice here has a control for silence at one place.
+
     Args:
         director: Decides how.
         voice: Gives the voice's settings as the persona has them. Asked for once, before the first text.
