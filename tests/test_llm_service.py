@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import LLMUpdateSettingsFrame
 from pipecat.processors.aggregators.llm_context import LLMContext
 
 from pipelines.stacks.embedded import LANGUAGE_MODEL
@@ -116,3 +117,23 @@ async def test_a_prompt_that_was_read_once_is_known_to_the_next_conversation():
         read.append(response.json()["timings"]["prompt_n"])
     # Only the question and the marks around it are new, in either of the server's slots.
     assert max(read) < 25
+
+
+async def test_who_takes_over_is_asked_with_their_own_prompt_which_has_been_read_by_then():
+    needs("qwen2.5-coder-1.5b-instruct-q4_k_m")
+    server = await asyncio.to_thread(LANGUAGE_MODEL.get)
+    said = [{"role": "user", "content": "My name is Tom."}, {"role": "assistant", "content": "Good to meet you, Tom."}]
+    instructions = f"You are a baker. This is bakery {uuid.uuid4().hex}."
+    service = EmbeddedLLMService(server, "Be Ferni.", LLMContext([*said]))
+    async with on_the_bench(service) as bench:
+        await service.prepared()
+        taking_over = EmbeddedLLMService.Settings(system_instruction=instructions, examples=EXAMPLES)
+        await bench.give(LLMUpdateSettingsFrame(delta=taking_over))
+        await service.prepared()
+        messages = [{"role": "system", "content": instructions}, *said, {"role": "user", "content": "What is red?"}]
+        asked = service.build_chat_completion_params({"messages": messages})
+        assert asked["messages"] == [messages[0], *SHOWN, *messages[1:]]
+        request = {"messages": asked["messages"], "max_tokens": 1, **asked["extra_body"]}
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {server.api_key}"}, timeout=60) as client:
+            response = await client.post(f"{server.url}/chat/completions", json=request)
+    assert response.json()["timings"]["prompt_n"] < 25

@@ -194,9 +194,10 @@ class EmbeddedLLMService(OpenAILLMService):
     async def prepared(self) -> None:
         """Wait until the service has started and the server knows what it is being prepared for."""
         await self._begun.wait()
-        for task in (self._beginning, self._preparing):
-            if task:
-                await asyncio.wait([task])
+        if self._beginning:
+            await asyncio.wait([self._beginning])
+        if self._preparing:
+            await asyncio.wait([self._preparing])
 
     async def _prepare(self, user_text: str = "", told: str = "") -> None:
         await self._stop_preparing()
