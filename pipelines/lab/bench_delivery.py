@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,6 +38,7 @@ from pipelines.lab.profile import Profile, ProfileTTS
 from pipelines.lab.script import Conversation, Step, agent, caller
 from pipelines.lab.scripted import CallerSpeechFrame, ScriptedTTS
 from pipelines.stacks import Service
+from processors.embedded.hibari import Controls
 from processors.embedded.tts import EmbeddedTTSService, EmbeddedTTSSettings
 from processors.hearing.cues import Cue, Score
 from processors.hearing.frames import CueFrame
@@ -97,7 +98,7 @@ class Singer(ScriptedTTS):
 
     def __init__(self, timing: ProfileTTS) -> None:
         super().__init__(timing)
-        self._settings: Any = EmbeddedTTSSettings(model="tone", voice="tone", language=None)
+        self._settings: Any = EmbeddedTTSSettings(model="tone", voice="tone", language=None, **asdict(Controls()))
 
 
 @dataclass(frozen=True)
