@@ -760,11 +760,14 @@ def retention(
 ) -> None:
     """How much of the way something is said arrives: at the LLM, at the voice, and in what is heard."""
     from pipelines.app import hear as hearing
+    from pipelines.lab.bench_latency import BenchError
     from pipelines.lab.retention import bench as retaining
     from pipelines.lab.retention import kept
     from pipelines.lab.retention import plot as drawing
 
     with reported(), _turns("calls") as (progress, task):
+        if keep and quick:
+            raise BenchError("--keep with --quick: a quick run gives no figures to keep: leave one of them out")
         if plot is not None:
             hearing.check_picture(plot)
         result = retaining.run(
