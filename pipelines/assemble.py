@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, LLM, TAGS, TTS, Architecture, Capability, DefinitionError, Port, Stage
+from pipelines.definition import AUDIO_OUT, LLM, STT, TAGS, TTS, Architecture, Capability, DefinitionError, Port, Stage
 from pipelines.stacks import Session, Stack, StackError
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def _hearing(parts: Parts) -> FrameProcessor:
     from processors.hearing.tagger import Tagger
     from processors.hearing.voice import Hearer
 
-    return Tagger(Hearer(), parts.told, parts.session.context)
+    tagger = Tagger(Hearer(), parts.told, parts.session.context)
+    if (recogniser := parts.made.get(STT.name)) is not None:
+        tagger.overhear(recogniser)
+    return tagger
 
 
 def _tags(parts: Parts) -> FrameProcessor:

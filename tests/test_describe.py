@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.hearing.cues import EMOTIONS, Cue, Score
-from processors.hearing.describe import AT_ODDS, CERTAIN, KNOWN_FROM, LIKELY, MOODS, describe
+from processors.hearing.describe import AT_ODDS, CERTAIN, KNOWN_FROM, LIKELY, MOODS, SAD, describe
 
 
 def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
@@ -30,13 +30,13 @@ def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
         (cue(angry=0.4, sad=0.3), ""),
         (cue(angry=0.8, pace_trend=0.2), "(The caller sounds upset and speaks faster than before.)"),
         (cue(angry=0.6), "(The caller may be upset.)"),
-        (cue(sad=0.8), "(The caller sounds sad.)"),
+        (cue(sad=0.9), "(The caller sounds sad.)"),
         (cue(happy=0.8, laughter=0.9), "(The caller sounds happy and seems to laugh.)"),
         (cue(arousal=0.8, valence=0.2), "(The caller may be tense.)"),
         (cue(hesitation=0.8), "(The caller seems to be searching for words.)"),
         (cue(disagreement=0.9), "(The caller may mean something else than the words say.)"),
         (
-            cue(sad=0.8, sigh=0.9, pace_trend=-0.2, loudness_trend=-4.0),
+            cue(sad=0.9, sigh=0.9, pace_trend=-0.2, loudness_trend=-4.0),
             "(The caller sounds sad, seems to sigh and speaks more slowly and more quietly than before.)",
         ),
     ],
@@ -73,8 +73,9 @@ def test_no_more_is_claimed_than_is_known(heard, name, likely):
         disagreement=heard.disagreement,
     )
     words = describe(heard)
-    assert (f"sounds {MOODS[name]}" in words) == (likely >= CERTAIN)
-    assert (f"may be {MOODS[name]}" in words) == (LIKELY <= likely < CERTAIN)
+    enough = SAD if name == "sad" else LIKELY
+    assert (f"sounds {MOODS[name]}" in words) == (likely >= max(enough, CERTAIN))
+    assert (f"may be {MOODS[name]}" in words) == (enough <= likely < CERTAIN)
     assert "than before" not in words or heard.turns_heard >= KNOWN_FROM
     assert ("something else" in words) == (heard.disagreement >= AT_ODDS)
 

@@ -41,7 +41,7 @@ def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
         (cue(arousal=0.8, angry=0.45), ""),
         (cue(arousal=0.8, valence=0.3), "tense"),
         (cue(arousal=0.8, valence=0.6), ""),
-        (cue(arousal=0.3, sad=0.6), "sad"),
+        (cue(arousal=0.3, sad=0.9), "sad"),
         (cue(hesitation=0.8), "searching"),
         (cue(arousal=0.7, happy=0.7), "glad"),
         (cue(laughter=0.9), "laughing"),

@@ -17,7 +17,7 @@ from processors.hearing.cues import RATE, Cue, Score
 from processors.hearing.phrases import LEAD_SECS, SHORTEST_SECS, Part, Phrases
 from processors.hearing.tagger import Tagger
 from processors.pcm import Samples
-from processors.turns.frames import SpeechPausedFrame, UserTurnSoFarFrame
+from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
 from tests.harness import Bench, on_the_bench, on_virtual_time
 
 MIDDLE = Score(0.5, 0.5, 0.5)
@@ -122,7 +122,7 @@ async def listening() -> AsyncIterator[tuple[Bench, SlowEar]]:
     ear = SlowEar()
     async with on_the_bench(Tagger(ear, lambda cue: f"loud as {cue.emphasised[0]}", LLMContext())) as bench:
         await bench.give(InputAudioRawFrame(np.full(RATE, 3277, "<i2").tobytes(), RATE, 1))
-        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.5))
+        await bench.give(VADUserStartedSpeakingFrame(start_secs=0.9))
         yield bench, ear
 
 
@@ -152,6 +152,31 @@ async def test_of_two_only_the_later_is_prepared_for() -> None:
         await asyncio.sleep(0.1)
         assert [frame.text for frame in bench.take(UserTurnSoFarFrame)] == ["I have been"]
         assert ear.heard == 1
+
+
+@on_virtual_time({"SlowEar.hear": 0.03})
+async def test_little_speech_is_not_heard_before_it_is_complete() -> None:
+    ear = SlowEar()
+    async with on_the_bench(Tagger(ear, lambda cue: "loud", LLMContext())) as bench:
+        await bench.give(InputAudioRawFrame(SECOND, RATE, 1), VADUserStartedSpeakingFrame(start_secs=0.5))
+        await bench.give(UserTurnSoFarFrame("I have"))
+        await asyncio.sleep(0.1)
+        assert [frame.told for frame in bench.take(UserTurnSoFarFrame)] == [""]
+    assert ear.heard == 0
+
+
+@on_virtual_time({"SlowEar.hear": 0.03})
+async def test_what_is_under_way_is_not_heard_where_a_part_is_complete() -> None:
+    async with listening() as (bench, ear):
+        await bench.give(SpeechPausedFrame(silence=0.1), SpeechResumedFrame())
+        await bench.give(InputAudioRawFrame(2 * SECOND, RATE, 1))
+        await asyncio.sleep(0.1)
+        assert ear.heard >= 1
+        complete = ear.heard
+        await bench.give(InputAudioRawFrame(SECOND, RATE, 1), UserTurnSoFarFrame("I have been"))
+        await asyncio.sleep(0.1)
+        assert [frame.told for frame in bench.take(UserTurnSoFarFrame)] == ["loud as 100"]
+        assert ear.heard == complete
 
 
 @on_virtual_time()

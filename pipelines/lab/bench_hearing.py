@@ -32,7 +32,7 @@ from processors.hearing.cues import RATE, Cue
 from processors.hearing.emphasis import Word
 from processors.hearing.encoder import encoder
 from processors.hearing.level import spoken
-from processors.hearing.recipe import every_class, fluency, readers
+from processors.hearing.recipe import every_class, readers
 from processors.hearing.recipe.corpora import COPIES, HARD, Table, gather, noises, table
 from processors.hearing.recipe.measuring import Figure, Judge, arousal, figures, named
 from processors.hearing.voice import Heads, Hearer, shipped
@@ -197,7 +197,7 @@ def run(data: Path, on_step: Step, seed: int = SEED) -> Hearing:
         eight = every_class(strangers, seed)
         read = table(gather(data, READERS), COPIES, hums, lambda n, of: on_step("speechocean762: listening", n, of))
         on_step("speechocean762: the recipe", 0, 1)
-        _, hesitant = readers(fluency(read), seed)
+        _, hesitant = readers(read, seed)
     on_step("done", 1, 1)
     return Hearing(high, four, eight, hesitant, spent)
 

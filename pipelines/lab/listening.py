@@ -15,7 +15,7 @@ from processors.embedded.utterance import Utterance
 from processors.hearing.cues import RATE, Cue
 from processors.hearing.emphasis import words_of
 from processors.hearing.phrases import Part, Phrases
-from processors.hearing.tagger import PAUSE_SECS, Ear
+from processors.hearing.tagger import ENOUGH_SECS, PAUSE_SECS, Ear
 from processors.pcm import Samples, to_pcm
 from processors.turns.decision import Do, TurnDecision
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
@@ -217,7 +217,9 @@ class _Listening:
         """Hear what is under way as often as the recogniser tells words that are not final."""
         if self._utterance.seconds - self._told_at >= INTERIM_SECS:
             self._told_at = self._utterance.seconds
-            if (part := self._phrases.underway(next(self._numbers))) is not None:
+            number = next(self._numbers)
+            part = None if self._phrases.of(number) else self._phrases.underway(number)
+            if part is not None and len(part.samples) >= ENOUGH_SECS * RATE:
                 hear(part.samples, self._start + part.start)
 
     def _transcribed(self, samples: Samples, end: int, *, final: bool) -> None:

@@ -11,6 +11,9 @@ call of three turns, chance alone changes them by more than is worth a word."""
 LIKELY, CERTAIN = 0.5, 0.75
 """Probability of an emotion from which the caller "may be", and from which they "sound"."""
 
+SAD = 0.85
+"""What sadness takes to be likely: quiet and low speech, as in meetings, is mistaken for it (see the heads' card)."""
+
 TENSE, UNPLEASANT = 0.75, 0.35
 """Arousal above and valence below which a caller may be tense although no one emotion is likely."""
 
@@ -46,7 +49,7 @@ def describe(cue: Cue) -> str:
 
 def _mood(cue: Cue) -> list[str]:
     likely = max(cue.emotions.values(), default=0.0)
-    if likely >= LIKELY and cue.emotion in MOODS:
+    if likely >= (SAD if cue.emotion == "sad" else LIKELY) and cue.emotion in MOODS:
         return [f"{'sounds' if likely >= CERTAIN else 'may be'} {MOODS[cue.emotion]}"]
     if cue.arousal.combined >= TENSE and cue.valence.combined <= UNPLEASANT:
         return ["may be tense"]

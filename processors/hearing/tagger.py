@@ -36,6 +36,10 @@ takes longer than the rest."""
 PAUSE_SECS = 0.06
 """Silence at which what was said so far is heard: most gaps within words are shorter."""
 
+ENOUGH_SECS = 1.0
+"""Speech under way that is worth being heard before it is complete: transcripts grow every few words, and each time all
+of it is heard anew."""
+
 
 class Ear(Protocol):
     """What hears one caller: `processors.hearing.voice.Hearer`. Called in a thread, one call at a time."""
@@ -144,8 +148,13 @@ class Tagger(FrameProcessor):
         """Have the language model prepare for what it will be told as well, as far as that can be said by now: it reads
         a sentence in the time of several words, and should have read it when the turn is over."""
         cues = await self._cues(self._phrases.of(frame.id))
-        underway = self._phrases.underway(frame.id)
-        if underway is not None and self._so_far == frame.id and (cue := await self._hear(underway)) is not None:
+        underway = None if cues else self._phrases.underway(frame.id)
+        if (
+            underway is not None
+            and len(underway.samples) >= ENOUGH_SECS * RATE
+            and self._so_far == frame.id
+            and (cue := await self._hear(underway)) is not None
+        ):
             cues.append(cue)
         if self._so_far != frame.id:
             return

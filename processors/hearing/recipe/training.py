@@ -18,6 +18,9 @@ WITHIN = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0)
 BETWEEN = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Spreads of callers that are tried, in parts of those of the training's speakers."""
 
+TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+"""What the logarithms of odds are divided by, to be tried."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,16 +29,24 @@ class Settings:
     Args:
         shrinkage: How much of the spread within classes is taken as uncorrelated.
         speakers: How much of the differences between speakers the discriminants are kept clear of.
+        others: Share of the spread within classes that is taken from other speech, of which nobody knows how it was
+            said: what varies there with words, speakers and rooms is no sign of emotion either.
     """
 
     shrinkage: float = 0.6
     speakers: float = 1.0
+    others: float = 0.0
 
 
-def fit(table: Table, settings: Settings) -> Head:
+def fit(table: Table, settings: Settings, others: Table | None = None) -> Head:
     """A head by linear discriminant analysis of what remains of speech once the speaker's offset is taken out.
 
     Its spreads are those of the training data, too narrow for others: see `spreads`.
+
+    Args:
+        table: What is learnt from.
+        settings: How.
+        others: Other speech, for `Settings.others`; its labels are not looked at.
     """
     features = table.features.astype(np.float64)
     classes, labels = np.unique(table.labels, return_inverse=True)
@@ -54,6 +65,10 @@ def fit(table: Table, settings: Settings) -> Head:
     inside = (rest * (weight / weight.sum())[:, None]).T @ rest
     apart = offsets.T @ offsets / len(voices)
     spread = inside + settings.speakers * apart
+    if others is not None and settings.others:
+        other_inside, other_apart = _scatter((others.features - mean) * scale, others.voices)
+        inside = (1 - settings.others) * inside + settings.others * other_inside
+        spread = inside + settings.speakers * (apart + other_apart)
     spread = (1 - settings.shrinkage) * spread + settings.shrinkage * np.diag(np.diag(spread))
     root = np.linalg.cholesky(spread + 1e-6 * np.eye(len(spread)))
     middle = centres.mean(axis=0)
@@ -69,6 +84,14 @@ def fit(table: Table, settings: Settings) -> Head:
         within=np.eye(inner.shape[1]),
         between=inner.T @ apart @ inner,
     )
+
+
+def _scatter(rows: Floats, voices: NDArray[np.str_]) -> tuple[Floats, Floats]:
+    """How rows spread within voices, and how the means of voices spread."""
+    names, voice = np.unique(voices, return_inverse=True)
+    means = _means(rows, np.eye(len(names))[voice])
+    rest, apart = rows - means[voice], means - means.mean(axis=0)
+    return rest.T @ rest / max(1, len(rows) - len(names)), apart.T @ apart / len(names)
 
 
 def _means(rows: Floats, of_class: Floats) -> Floats:
@@ -147,7 +170,12 @@ def folds(table: Table, count: int | None = None) -> Iterator[tuple[NDArray[np.b
 
 
 def spreads(
-    table: Table, settings: Settings, seed: int, count: int | None = None, between: Sequence[float] = BETWEEN
+    table: Table,
+    settings: Settings,
+    seed: int,
+    count: int | None = None,
+    between: Sequence[float] = BETWEEN,
+    others: Table | None = None,
 ) -> tuple[float, float]:
     """What to widen a head's spreads by, so that speakers left out of training get the truest probabilities.
 
@@ -159,10 +187,11 @@ def spreads(
         seed: Of the histories.
         count: Folds; one a speaker by default.
         between: Spreads of callers to try.
+        others: Other speech, for `fit`.
     """
     left_out: list[tuple[Head, Trials]] = []
     for train, test in folds(table, count):
-        part = fit(table.where(train), settings)
+        part = fit(table.where(train), settings, others)
         rest = table.where(test & np.isin(table.copies, ("clean", "telephone", "noise")))
         random = np.random.default_rng(seed)
         points = part.place(rest.features)
@@ -174,6 +203,28 @@ def spreads(
         return sum(_loss(widened(part, *tried), found) for part, found in left_out)
 
     return min(itertools.product(WITHIN, between), key=loss)
+
+
+def temperature(parts: Sequence[tuple[Head, Table]], head: Head, neutral: Table) -> float:
+    """What to divide the logarithms of odds by, so that a head is as sure of itself as it may be abroad.
+
+    The truest on the training's speakers, left out, and on other speech together: speakers of the training's corpus
+    alone would have it far too sure of others.
+
+    Args:
+        parts: Heads trained without some speakers, each with the recordings of those.
+        head: Trained on all of them.
+        neutral: Other speech, which is taken as neutral.
+    """
+    at_home = [(part, Trials(part.place(t.features)[:, np.newaxis], t.labels, t.speakers)) for part, t in parts]
+    calm = np.full(len(neutral.labels), "neutral")
+    abroad = Trials(head.place(neutral.features)[:, np.newaxis], calm, neutral.speakers)
+
+    def loss(tried: float) -> float:
+        home = [_loss(replace(part, temperature=tried), found) for part, found in at_home]
+        return float(np.mean(home)) + _loss(replace(head, temperature=tried), abroad)
+
+    return min(TEMPERATURES, key=loss)
 
 
 def _loss(head: Head, trial: Trials) -> float:
