@@ -46,7 +46,7 @@ def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
         (cue(arousal=0.7, happy=0.7), "glad"),
         (cue(laughter=0.9), "laughing"),
         (cue(laughter=0.9, valence=0.2), ""),
-        (cue(arousal=0.6, pace_trend=0.2), "hurried"),
+        (cue(arousal=0.6, pace_trend=0.2, turns_heard=6), "hurried"),
         (cue(arousal=0.6, pace_trend=0.2, turns_heard=1), ""),
         (cue(pace=None), ""),
     ],
