@@ -18,7 +18,7 @@ OWN = EmbeddedTTSSettings(pitch=2.0, speed=1.1)
 
 
 def cue(emotion: str, arousal: float) -> CueFrame:
-    shares = dict.fromkeys(("neutral", "happy", "sad", "angry"), 0.05) | {emotion: 0.85}
+    shares = dict.fromkeys(("neutral", "happy", "sad", "angry"), 0.03) | {emotion: 0.91}
     even = Score(0.5, 0.5, 0.5)
     return CueFrame(Cue(0, 16000, Score(arousal, arousal, arousal), even, shares, 4.0, -20.0))
 
