@@ -53,5 +53,5 @@ def test_the_comparison_draws_and_says_what_it_should(run: NotebookNode) -> None
     printed = "".join(
         output.get("text", "") for cell in run.cells if cell.cell_type == "code" for output in cell.outputs
     )
-    assert "put OUTPUT_GUARD between LLM and SENTENCES" in printed
+    assert "put OUTPUT_GUARD between TAGS and SENTENCES" in printed
     assert "'With pleasure. For the early' → 'With pleasure.'" in printed
