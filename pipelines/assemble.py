@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.personas import Persona
     from processors.guarding.guards import Guards
     from processors.hearing.cues import Cue
+    from processors.hearing.tagger import Ear
     from processors.speaking.director import Director
     from processors.speaking.switchboard import Switchboard
 
@@ -41,6 +42,8 @@ class Parts:
     session: Session
     made: Mapping[str, FrameProcessor]
     """Those of all stages, by name; filled as they are made."""
+    ear: Ear | None = None
+    """What hears how the caller speaks; None for the project's own."""
 
     @cached_property
     def director(self) -> Director:
@@ -77,7 +80,7 @@ def _hearing(parts: Parts) -> FrameProcessor:
     from processors.hearing.tagger import Tagger
     from processors.hearing.voice import Hearer
 
-    tagger = Tagger(Hearer(), parts.told, parts.session.context)
+    tagger = Tagger(parts.ear or Hearer(), parts.told, parts.session.context)
     if (recogniser := parts.made.get(STT.name)) is not None:
         tagger.overhear(recogniser)
     return tagger
@@ -144,6 +147,7 @@ def assemble(
     idle_secs: float | None = 300.0,
     budget: Budget | None = None,
     others: Sequence[Persona] = (),
+    ear: Ear | None = None,
 ) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
@@ -162,6 +166,8 @@ def assemble(
         budget: What the call may cost. When it is spent, the persona says its goodbye and the call ends.
         others: To whom the call can be handed over, under the same policy. Those for whom a service has no voice are
             left out.
+        ear: Hears how this one caller speaks, where the architecture has HEARING, as
+            `processors.hearing.wav2vec2.Wav2Vec2Ear` does; the project's own if none is given.
 
     Returns:
         The worker; its `app_resources` is the `Session` with the persona, the live context and the switchboard.
@@ -196,7 +202,7 @@ def assemble(
     if any(stage.clears for stage in architecture.stages):
         policies.check_persona(session.persona, policy)
     made: dict[str, FrameProcessor] = {}
-    parts = Parts(transport, pair, Guards(policy, session.context), session, made)
+    parts = Parts(transport, pair, Guards(policy, session.context), session, made, ear)
     briefed = replace(session, persona=_briefed(session.persona, architecture, stack))
     for stage in architecture.stages:
         service = stack.services.get(stage.name)
