@@ -48,10 +48,7 @@ class Parts:
     @cached_property
     def director(self) -> Director:
         """Decides how to answer."""
-        from processors.speaking.director import Director, rules
-
-        reach = self.session.persona.range
-        return Director(rules(), reach.lowest, reach.highest)
+        return _director(self.session.persona)
 
     def told(self, cue: Cue) -> str:
         """What the language model is told of how something was said, and how to answer it; empty for nothing."""
@@ -62,6 +59,12 @@ class Parts:
     def voice(self) -> Any:
         """The settings of the voice."""
         return getattr(self.made[TTS.name], "_settings", None)
+
+
+def _director(persona: Persona) -> Director:
+    from processors.speaking.director import Director, rules
+
+    return Director(rules(), persona.range.lowest, persona.range.highest)
 
 
 def _vad(parts: Parts) -> FrameProcessor:
@@ -277,7 +280,6 @@ def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> S
     from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
     from pipecat.services.settings import LLMSettings
 
-    from processors.speaking.director import Director, rules
     from processors.speaking.switchboard import Speaker, Switchboard
 
     llm, voice = stack.services[LLM.name], stack.services.get(TTS.name)
@@ -289,7 +291,7 @@ def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> S
             persona.greeting,
             llm.settings(briefed) if llm.settings else LLMSettings(system_instruction=briefed.instructions),
             voice.settings(persona) if voice is not None and voice.settings else None,
-            Director(rules(), persona.range.lowest, persona.range.highest),
+            _director(persona),
         )
 
     people: dict[str, Persona] = {}

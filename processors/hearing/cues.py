@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 RATE = 16_000
 """Samples a second, of all audio and all positions here."""
@@ -25,6 +27,24 @@ class Score:
     absolute: float
     relative: float
     combined: float
+
+    @classmethod
+    def beside(cls, absolute: float, combined: float, earlier: Sequence[float]) -> Self:
+        """The score of a turn after others of the same caller.
+
+        Args:
+            absolute: Beside other people's voices.
+            combined: What to act on.
+            earlier: `logit` of the absolute scores of the turns before.
+        """
+        usual = sum(earlier) / len(earlier) if earlier else logit(absolute)
+        return cls(absolute, 1 / (1 + math.exp(usual - logit(absolute))), combined)
+
+
+def logit(share: float) -> float:
+    """The logarithm of the odds of a share from 0 to 1; its ends are taken for a millionth from them."""
+    share = min(max(share, 1e-6), 1 - 1e-6)
+    return math.log(share / (1 - share))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from processors.hearing import prosody
 from processors.hearing.alignment import sounds
-from processors.hearing.cues import EMOTIONS, RATE, Cue, Score
+from processors.hearing.cues import EMOTIONS, RATE, Cue, Score, logit
 from processors.hearing.disagreement import disagreement, lexicon
 from processors.hearing.emphasis import Stretch, Word, emphasised
 from processors.hearing.features import Described, describe
@@ -191,8 +191,8 @@ class Hearer:
         self._turns.append(
             _Turn(
                 minute=(turn.start + turn.end) / 2 / RATE / 60,
-                arousal=_logit(cue.arousal.absolute),
-                valence=_logit(cue.valence.absolute),
+                arousal=logit(cue.arousal.absolute),
+                valence=logit(cue.valence.absolute),
                 pace=cue.pace,
                 loudness=cue.loudness,
             )
@@ -214,12 +214,12 @@ class Hearer:
         return Cue(
             start=heard.start,
             end=heard.end,
-            arousal=self._score(
+            arousal=Score.beside(
                 float(grouped(head.classes, alone, AROUSAL)),
                 float(grouped(head.classes, beside, AROUSAL)),
                 [turn.arousal for turn in self._turns],
             ),
-            valence=self._score(
+            valence=Score.beside(
                 float(grouped(head.classes, alone, VALENCE)),
                 float(grouped(head.classes, beside, VALENCE)),
                 [turn.valence for turn in self._turns],
@@ -233,10 +233,6 @@ class Hearer:
             laughter=heard.laughter,
             turns_heard=len(self._turns),
         )
-
-    def _score(self, alone: float, beside: float, earlier: list[float]) -> Score:
-        usual = sum(earlier) / len(earlier) if earlier else _logit(alone)
-        return Score(alone, 1 / (1 + math.exp(usual - _logit(alone))), beside)
 
     def _pace_trend(self) -> float:
         paces = [(turn.minute, turn.pace) for turn in self._turns if turn.pace is not None]
@@ -274,11 +270,6 @@ def _stretch(samples: Samples, end: int, described: Described) -> Stretch:
     lower = np.float32(STANDARD - speech.level)
     kept = replace(heard, energy=heard.energy - lower, bands=heard.bands - lower, power=heard.power[:, :0])
     return Stretch(end - len(used) + max(0, cut), kept)
-
-
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))
 
 
 def _slope(points: list[tuple[float, float]]) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
-from processors.hearing.cues import EMOTIONS, RATE, Cue, Score
+from processors.hearing.cues import EMOTIONS, RATE, Cue, Score, logit
 from processors.hearing.disagreement import disagreement
 from processors.hearing.emphasis import Word
 from processors.hearing.heads import grouped
@@ -210,7 +209,7 @@ class Wav2Vec2Ear:
         if cue is None:
             return None
         cue = self._with(cue, cues)
-        self._usual.append((_logit(cue.arousal.absolute), _logit(cue.valence.absolute)))
+        self._usual.append((logit(cue.arousal.absolute), logit(cue.valence.absolute)))
         for each in cues:
             self._judged.pop((each.start, each.end), None)
         return cue
@@ -225,20 +224,17 @@ class Wav2Vec2Ear:
         def mean(values: Sequence[float]) -> float:
             return float(weights @ np.array(values))
 
+        high = mean([judged.arousal for _, judged in known])
+        nice = mean([judged.valence for _, judged in known])
         return replace(
             cue,
             emotions={name: mean([judged.emotions[name] for _, judged in known]) for name in EMOTIONS},
-            arousal=self._score(mean([judged.arousal for _, judged in known]), [high for high, _ in self._usual]),
-            valence=self._score(mean([judged.valence for _, judged in known]), [nice for _, nice in self._usual]),
+            arousal=Score.beside(high, high, [usual for usual, _ in self._usual]),
+            valence=Score.beside(nice, nice, [usual for _, usual in self._usual]),
         )
 
     def _has(self, part: Cue) -> bool:
         return (part.start, part.end) in self._judged
-
-    @staticmethod
-    def _score(value: float, earlier: Sequence[float]) -> Score:
-        usual = sum(earlier) / len(earlier) if earlier else _logit(value)
-        return Score(value, 1 / (1 + math.exp(usual - _logit(value))), value)
 
 
 class _Preparation:
@@ -298,11 +294,6 @@ def _sha256(model: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -29,6 +29,9 @@ ALIKE = Settings(shrinkage=0.3, speakers=0.3)
 HESITATION = Settings(shrinkage=0.3, speakers=0.0)
 """Of the head of hesitation, chosen on speechocean762 by leaving speakers out."""
 
+FLUENT = 8
+"""From this score of ten on, a reader is fluent."""
+
 NEAR = (0.0, 0.1, 0.25)
 """Spreads of callers that are tried for `FOREIGN`. Wider ones, truer on the training's speakers, take what another
 language does for the caller's own: with every turn less was heard of the actors named below."""
@@ -159,14 +162,14 @@ def taken_for(head: Head, rows: Table) -> list[Figure]:
 
 def fluent(read: Table) -> Table:
     """The rows that experts scored 8 or more of 10: as near to neutral speech as there is."""
-    return read.where(read.labels.astype(float) >= 8)
+    return read.where(read.labels.astype(float) >= FLUENT)
 
 
 def fluency(rows: Table) -> Table:
     """The rows that experts scored 5 or less ("hesitant") or 8 or more ("fluent"), of 10."""
     scores = rows.labels.astype(float)
-    kept = rows.where((scores <= 5) | (scores >= 8))
-    return replace(kept, labels=np.where(kept.labels.astype(float) <= 5, "hesitant", "fluent"))
+    kept = (scores <= 5) | (scores >= FLUENT)
+    return replace(rows.where(kept), labels=np.where(scores[kept] <= 5, "hesitant", "fluent"))
 
 
 def hesitation(tested: Sequence[tuple[Head, Table]]) -> list[Figure]:
