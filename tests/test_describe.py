@@ -25,7 +25,8 @@ def cue(arousal: float = 0.5, valence: float = 0.5, **given: Any) -> Cue:
     [
         (cue(), ""),
         (cue(pace=None, turns_heard=0), ""),
-        (cue(arousal=0.9), ""),
+        (cue(arousal=0.9), "(The caller sounds lively.)"),
+        (cue(arousal=0.7), ""),
         (cue(valence=0.1), ""),
         (cue(angry=0.4, sad=0.3), ""),
         (cue(angry=0.8, pace_trend=0.2), "(The caller sounds upset and speaks faster than before.)"),

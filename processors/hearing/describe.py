@@ -14,8 +14,9 @@ LIKELY, CERTAIN = 0.5, 0.75
 SAD = 0.85
 """What sadness takes to be likely: quiet and low speech, as in meetings, is mistaken for it (see the heads' card)."""
 
-TENSE, UNPLEASANT = 0.75, 0.35
-"""Arousal above and valence below which a caller may be tense although no one emotion is likely."""
+LIVELY, UNPLEASANT = 0.75, 0.35
+"""Arousal from which a caller sounds lively although no one emotion is likely, and valence below which that may be
+tension."""
 
 HESITANT, AUDIBLE = 0.7, 0.8
 """How likely a search for words, and a laugh or a sigh, has to be."""
@@ -51,8 +52,8 @@ def _mood(cue: Cue) -> list[str]:
     likely = max(cue.emotions.values(), default=0.0)
     if likely >= (SAD if cue.emotion == "sad" else LIKELY) and cue.emotion in MOODS:
         return [f"{'sounds' if likely >= CERTAIN else 'may be'} {MOODS[cue.emotion]}"]
-    if cue.arousal.combined >= TENSE and cue.valence.combined <= UNPLEASANT:
-        return ["may be tense"]
+    if cue.arousal.combined >= LIVELY:
+        return ["may be tense" if cue.valence.combined <= UNPLEASANT else "sounds lively"]
     return []
 
 

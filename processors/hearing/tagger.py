@@ -37,8 +37,7 @@ PAUSE_SECS = 0.06
 """Silence at which what was said so far is heard: most gaps within words are shorter."""
 
 ENOUGH_SECS = 1.0
-"""Speech under way that is worth being heard before it is complete: transcripts grow every few words, and each time all
-of it is heard anew."""
+"""Speech under way that is worth being heard before it is complete."""
 
 
 class Ear(Protocol):
@@ -79,6 +78,7 @@ class Tagger(FrameProcessor):
         self._told: deque[tuple[int, Told]] = deque(maxlen=64)  # by transcripts, with their frames' numbers
         self._one_at_a_time = asyncio.Lock()
         self._so_far: int | None = None  # the number of what the language model is to prepare for, until that is past
+        self._began: tuple[int, asyncio.Task[Cue | None]] | None = None  # speech under way, by its first sample
 
     def overhear(self, recogniser: FrameProcessor) -> None:
         """Take up what a recogniser tells beside the words, if it tells anything (`vendors`).
@@ -147,20 +147,23 @@ class Tagger(FrameProcessor):
     async def _tell_so_far(self, frame: UserTurnSoFarFrame) -> None:
         """Have the language model prepare for what it will be told as well, as far as that can be said by now: it reads
         a sentence in the time of several words, and should have read it when the turn is over."""
-        cues = await self._cues(self._phrases.of(frame.id))
-        underway = None if cues else self._phrases.underway(frame.id)
-        if (
-            underway is not None
-            and len(underway.samples) >= ENOUGH_SECS * RATE
-            and self._so_far == frame.id
-            and (cue := await self._hear(underway)) is not None
-        ):
-            cues.append(cue)
+        cues = await self._cues(self._phrases.of(frame.id)) or await self._beginning(frame.id)
         if self._so_far != frame.id:
             return
         if cues:
             frame.told = self._describe(self._ear.joined(cues))
         await self.push_frame(frame)
+
+    async def _beginning(self, number: int) -> list[Cue]:
+        """How speech under way began, as soon as enough of it is there. It is heard once: transcripts grow every few
+        words, and what the language model has read goes to waste if it is told otherwise the next time."""
+        underway = self._phrases.underway(number)
+        if underway is None or len(underway.samples) < ENOUGH_SECS * RATE:
+            return []
+        if self._began is None or self._began[0] != underway.start:
+            self._began = underway.start, self.create_task(self._hear(underway), f"{self}::hear")
+        cue = await self._began[1]
+        return [] if cue is None else [cue]
 
     async def _tag(self, context: LLMContext, frame: Frame, words: str | None) -> None:
         """Put how a turn was said in front of its words, if that is known in time and worth telling.

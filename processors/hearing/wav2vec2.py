@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,10 +36,13 @@ _DIMENSIONS = {"arousal", "valence"}
 _OTHERS = {"fear": "fearful", "surprise": "surprised", "disgusted": "disgust", "boredom": "bored"}
 _PLAIN = "Wav2Vec2FeatureExtractor"
 _KEPT = 256
+_HUB = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[\w.-]+))?", re.ASCII)
 
 
 class EmotionModelError(RuntimeError):
     """An emotion model that cannot be used. One line: what is wrong, the mend."""
+
+    mendable = True
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,27 @@ def from_hub(repository: str, revision: str) -> EmotionModel:
         mend = "see that the name is right, that you may use it and that there is a network, or give a folder"
         raise EmotionModelError(f"{repository} can't be fetched ({type(error).__name__}): {mend}") from error
     return EmotionModel(folder)
+
+
+def load(name: str) -> EmotionModel:
+    """A model that has judged once: a call has no time to wait for it, or to find out that it fails.
+
+    Args:
+        name: A folder, or `owner/name` on the Hugging Face hub; `owner/name@commit` for what was looked at, otherwise
+            the newest.
+
+    Raises:
+        EmotionModelError: If there is none, or it can't be fetched or used.
+    """
+    hub = _HUB.fullmatch(name)
+    if Path(name).is_dir():
+        model = EmotionModel(name)
+    elif hub is not None:
+        model = from_hub(hub["repository"], hub["revision"] or "main")
+    else:
+        raise EmotionModelError(f"there is no folder {name}: give a model's, or its owner/name on the hub")
+    model.judge(np.zeros(RATE, np.float32))
+    return model
 
 
 @dataclass
