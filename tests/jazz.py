@@ -25,7 +25,7 @@ from pipecat.services.settings import LLMSettings
 
 from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import Capability
+from pipelines.definition import Architecture, Capability
 from pipelines.lab import virtual
 from pipelines.lab.caller import RATE, Caller, calling
 from pipelines.lab.trace import Trace, tracing
@@ -34,6 +34,7 @@ from pipelines.stacks.embedded import EMBEDDED, RECOGNISER, SYNTHESISER
 from processors.embedded.hibari import NEUTRAL, Controls, Speech
 from processors.embedded.stt import EmbeddedSTTService
 from processors.embedded.tts import EmbeddedTTSService
+from processors.hearing.tagger import Ear
 from processors.pcm import Samples
 from processors.turns.rules import TurnRules
 from processors.turns.strategy import turn_strategies
@@ -152,14 +153,22 @@ def stack(
     )
 
 
-def recorded(folder: Path, of: Stack, talk: Callable[[Caller], Any]) -> Trace:
+def recorded(
+    folder: Path,
+    of: Stack,
+    talk: Callable[[Caller], Any],
+    architecture: Architecture = BASIC_CASCADE,
+    ear: Ear | None = None,
+) -> Trace:
     """Hold a conversation and open its trace: waiting is free, work takes its time."""
 
     async def call() -> None:
         async with (
             tracing(folder, redactor=None) as trace,
             calling(
-                lambda transport, observers: assemble(BASIC_CASCADE, of, transport, observers=[*observers, trace])
+                lambda transport, observers: assemble(
+                    architecture, of, transport, observers=[*observers, trace], ear=ear
+                )
             ) as caller,
         ):
             await talk(caller)

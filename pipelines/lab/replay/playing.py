@@ -7,12 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pipecat.frames.frames import AggregatedTextFrame, Frame, LLMContextFrame, LLMTextFrame, TTSSpeakFrame
+from pipecat.frames.frames import (
+    AggregatedTextFrame,
+    Frame,
+    LLMContextFrame,
+    LLMTextFrame,
+    TTSSpeakFrame,
+    TTSUpdateSettingsFrame,
+)
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 
-from pipelines.definition import OUTPUT_GUARD, Architecture, Port, Stage
+from pipelines.definition import OUTPUT_GUARD, TTS, Architecture, Port, Stage
 from pipelines.lab.replay.rebuild import context
 from pipelines.lab.replay.rebuild import frame as rebuilt
 from pipelines.lab.tools import answered_by
@@ -81,6 +88,7 @@ class Player:
         self._frames: dict[int, Frame] = {}
         self._recorded: dict[str, Recorded] = {}
         self._sessions: list[Session] = []
+        self._voice: FrameProcessor | None = None
         self._results = [event.payload or {} for event in trace.events if event.kind == "FunctionCallResultFrame"]
         self._tools = {str(known["name"]) for known in self._results}
 
@@ -115,11 +123,22 @@ class Player:
         """The stack with recordings in the places of all stages that are not alive."""
         built = {name: self._service(stage) for name, stage in self._fixed.items()}
         live = {
-            name: answered_by(service, self._result, (None, *self._tools))
+            name: answered_by(
+                self._noting(service) if name == TTS.name else service, self._result, (None, *self._tools)
+            )
             for name, service in stack.services.items()
             if name not in built
         }
         return replace(stack, services={**live, **built})
+
+    def _noting(self, service: Service) -> Service:
+        """A voice that is known by what it was built as."""
+
+        def build(session: Session) -> FrameProcessor:
+            self._voice = service.build(session)
+            return self._voice
+
+        return replace(service, build=build)
 
     def _service(self, stage: Stage) -> Service:
         def build(session: Session) -> FrameProcessor:
@@ -212,7 +231,7 @@ class Player:
             # It came from further up, and goes on when it was let through.
             await self._recorded[self._before].push_frame(self._frames.pop(event.frame))
             return
-        frame = rebuilt(event)
+        frame = self._settings(event) if event.kind == TTSUpdateSettingsFrame.__name__ else rebuilt(event)
         if frame is None:
             return
         if isinstance(frame, UnclearedTextFrame) and event.frame in self._written:
@@ -229,3 +248,10 @@ class Player:
             if event.stage != self._before:
                 self._frames[event.frame] = frame
             await self._recorded[event.stage].push_frame(frame)
+
+    def _settings(self, event: Event) -> Frame | None:
+        """What a voice was told of how to speak, if the one that is alive has the same settings."""
+        own, told = getattr(self._voice, "_settings", None), event.payload or {}
+        if type(own).__name__ != told.get("of"):
+            return None
+        return TTSUpdateSettingsFrame(delta=type(own).from_mapping(told["settings"]))  # type: ignore[union-attr]

@@ -46,6 +46,7 @@ from pipecat.frames.frames import (
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
+    TTSUpdateSettingsFrame,
     UserBackchannelFrame,
     UserSpeakingFrame,
     VADUserStartedSpeakingFrame,
@@ -176,6 +177,14 @@ def _(frame: DeliveryTagFrame) -> Payload:
     if isinstance(frame.says, Delivery):
         return {"delivery": replace(frame.says, emphasis=()).as_json()}
     return {"pause": frame.says.seconds}
+
+
+@payload.register
+def _(frame: TTSUpdateSettingsFrame) -> Payload:
+    """What of a voice's settings is changed, and whose they are: the name of their type."""
+    if frame.delta is None:
+        return {}
+    return {"of": type(frame.delta).__name__, "settings": plain(frame.delta.given_fields())}
 
 
 @payload.register
