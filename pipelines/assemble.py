@@ -8,7 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
-from pipelines.definition import AUDIO_OUT, LLM, STT, TAGS, TTS, Architecture, Capability, DefinitionError, Port, Stage
+from pipelines.definition import (
+    AUDIO_OUT,
+    HEARING,
+    LLM,
+    STT,
+    TAGS,
+    TTS,
+    Architecture,
+    Capability,
+    DefinitionError,
+    Port,
+    Stage,
+)
 from pipelines.stacks import Session, Stack, StackError
 
 if TYPE_CHECKING:
@@ -117,11 +129,17 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
 """What Antiphon itself puts into a stage that no service fills."""
 
 
-def check(architecture: Architecture, stack: Stack) -> None:
+def check(architecture: Architecture, stack: Stack, *, ear: bool = False) -> None:
     """Refuse what could not be assembled. Loads nothing.
 
+    Args:
+        architecture: Which stages, in which order.
+        stack: Which service fills each slot.
+        ear: Whether an ear is given for HEARING to hear with.
+
     Raises:
-        DefinitionError: If a stage has no processor yet, a slot is empty or a service lacks a capability.
+        DefinitionError: If a stage has no processor yet, a slot is empty, a service lacks a capability, or nothing
+            would hear with the ear.
         StackError: If a key is missing.
     """
     filled = PROCESSORS.keys() | stack.services.keys()
@@ -134,6 +152,12 @@ def check(architecture: Architecture, stack: Stack) -> None:
             f"that your stack fills"
         )
     stack.check(architecture)
+    ours = {stage.name for stage in architecture.stages} - stack.services.keys()
+    if ear and HEARING.name not in ours:
+        raise DefinitionError(
+            f"{architecture.name} has no {HEARING.name}, which would hear with the ear given: choose an architecture "
+            f"that has it, as advanced_cascade, or leave the ear out"
+        )
 
 
 def assemble(
@@ -181,7 +205,7 @@ def assemble(
             keeps to another than the persona.
         PolicyError: If the persona's policy cannot be loaded.
     """
-    check(architecture, stack)
+    check(architecture, stack, ear=ear is not None)
     from pipecat.pipeline.pipeline import Pipeline
     from pipecat.pipeline.worker import PipelineParams, PipelineWorker
     from pipecat.processors.aggregators.llm_context import LLMContext
@@ -236,7 +260,7 @@ def assemble(
     )
     worker.add_observer(Apology(lambda: session.persona.apology, worker.queue_frame))
     if budget is not None:
-        _hold_to(budget, worker, session.persona)
+        _hold_to(budget, worker, session)
     return worker
 
 
@@ -316,11 +340,11 @@ def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> S
     return switchboard
 
 
-def _hold_to(budget: Budget, worker: PipelineWorker, persona: Persona) -> None:
+def _hold_to(budget: Budget, worker: PipelineWorker, session: Session) -> None:
     """Keep count of what the call costs."""
     from pipelines.lab.budget import BudgetKeeper
     from pipelines.lab.cost import CostLedger, CostObserver
 
     ledger = CostLedger()
-    own = budget if budget.goodbye else replace(budget, goodbye=persona.goodbye)
-    worker.add_observer(CostObserver(ledger, BudgetKeeper(own, ledger, worker.queue_frame).charged))
+    keeper = BudgetKeeper(budget, ledger, worker.queue_frame, goodbye=lambda: session.persona.goodbye)
+    worker.add_observer(CostObserver(ledger, keeper.charged))

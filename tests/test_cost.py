@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipecat.frames.frames import (
+    EndFrame,
     Frame,
     InterruptionFrame,
     LLMContextFrame,
@@ -633,3 +634,19 @@ def test_the_goodbye_is_our_own_and_no_interruption_takes_it_away() -> None:
     assert not goodbye.append_to_context
     assert not goodbye.interruptible
     assert len(BudgetWatch(Budget(1.0)).farewell(notice)) == 1
+
+
+async def test_the_goodbye_is_of_whoever_speaks_when_all_is_spent() -> None:
+    queued: list[Frame] = []
+    speaks = "Ferni says goodbye."
+
+    async def queue(frame: Frame) -> None:
+        queued.append(frame)
+
+    ledger = CostLedger(SCRIPTED)
+    keeper = BudgetKeeper(Budget(1e-9), ledger, queue, lambda notice: None, goodbye=lambda: speaks)
+    speaks = "Maya says goodbye."
+    await keeper.charged(ledger.add(Usage(tts_characters=100), model=None, processor="tone"))
+    assert [type(frame) for frame in queued] == [TTSSpeakFrame, EndFrame]
+    assert isinstance(queued[0], TTSSpeakFrame)
+    assert queued[0].text == speaks

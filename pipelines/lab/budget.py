@@ -30,7 +30,7 @@ class Budget:
         usd: US dollars.
         warn_at: The share of it, over 0 and up to 1, at which to warn.
         stop: Whether to end the call when it is spent; otherwise only a warning says so.
-        goodbye: Said before the call ends; nothing if empty.
+        goodbye: Said before the call ends; if empty, what whoever speaks then says.
 
     Raises:
         BudgetError: If the money is not positive or the share is none.
@@ -99,16 +99,22 @@ class BudgetWatch:
             notices.append(Notice(Event.NEAR, f"{dollars(cost.usd)} of {dollars(budget.usd)} are spent"))
         return notices
 
-    def farewell(self, notice: Notice) -> Sequence[Frame]:
-        """The frames that a notice calls for: a goodbye and the end of the call, or none."""
+    def farewell(self, notice: Notice, goodbye: str = "") -> Sequence[Frame]:
+        """The frames that a notice calls for: a goodbye and the end of the call, or none.
+
+        Args:
+            notice: The notice.
+            goodbye: What to say where the budget has no words of its own; nothing if empty.
+        """
         if notice.event is not Event.SPENT or not self.budget.stop:
             return []
-        if not self.budget.goodbye:
+        words = self.budget.goodbye or goodbye
+        if not words:
             return [EndFrame(reason=REASON)]
         # Our own words, not the LLM's; a caller who speaks into them must not keep the call from ending with them.
-        goodbye = TTSSpeakFrame(self.budget.goodbye, append_to_context=False)
-        goodbye.interruptible = False
-        return [goodbye, EndFrame(reason=REASON)]
+        spoken = TTSSpeakFrame(words, append_to_context=False)
+        spoken.interruptible = False
+        return [spoken, EndFrame(reason=REASON)]
 
 
 def _warn(notice: Notice) -> None:
@@ -123,6 +129,7 @@ class BudgetKeeper:
         ledger: What it has cost.
         queue: Puts a frame at the beginning of the pipeline, as `PipelineWorker.queue_frame` does.
         on_notice: Told what the budget has to say; it is logged as a warning if nobody is given.
+        goodbye: What whoever speaks now says before the call ends, where the budget has no words of its own.
     """
 
     def __init__(
@@ -131,15 +138,17 @@ class BudgetKeeper:
         ledger: CostLedger,
         queue: Callable[[Frame], Awaitable[None]],
         on_notice: Callable[[Notice], None] = _warn,
+        goodbye: Callable[[], str] = lambda: "",
     ) -> None:
         self._watch = BudgetWatch(budget)
         self._ledger = ledger
         self._queue = queue
         self._on_notice = on_notice
+        self._goodbye = goodbye
 
     async def charged(self, charge: Charge) -> None:
         """Look at the ledger after a request."""
         for notice in self._watch.spent(self._ledger.cost()):
             self._on_notice(notice)
-            for frame in self._watch.farewell(notice):
+            for frame in self._watch.farewell(notice, self._goodbye()):
                 await self._queue(frame)

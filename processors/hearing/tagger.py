@@ -76,6 +76,7 @@ class Tagger(FrameProcessor):
         self._phrases = Phrases()
         self._hearing: dict[Part, asyncio.Task[Cue | None]] = {}
         self._told: deque[tuple[int, Told]] = deque(maxlen=64)  # by transcripts, with their frames' numbers
+        self._learning: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._so_far: int | None = None  # the number of what the language model is to prepare for, until that is past
         self._began: tuple[int, asyncio.Task[Cue | None]] | None = None  # speech under way, by its first sample
@@ -115,7 +116,7 @@ class Tagger(FrameProcessor):
 
     async def cleanup(self) -> None:
         await super().cleanup()
-        for task in self._hearing.values():
+        for task in (*self._hearing.values(), *([self._began[1]] if self._began else []), *self._learning):
             await self.cancel_task(task)
 
     def _follow(self, frame: Frame) -> None:
@@ -201,7 +202,9 @@ class Tagger(FrameProcessor):
         while self._told and self._told[0][0] < number:
             self._told.popleft()
         self._hearing = {part: task for part, task in self._hearing.items() if part.made > number}
-        self.create_task(self._learn(tasks), f"{self}::learn")
+        learning = self.create_task(self._learn(tasks), f"{self}::learn")
+        self._learning.add(learning)
+        learning.add_done_callback(self._learning.discard)
 
     async def _learn(self, tasks: Sequence[asyncio.Task[Cue | None]]) -> None:
         cues = [cue for task in tasks if (cue := await task) is not None]
