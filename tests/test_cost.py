@@ -646,7 +646,7 @@ async def test_the_goodbye_is_of_whoever_speaks_when_all_is_spent() -> None:
     ledger = CostLedger(SCRIPTED)
     keeper = BudgetKeeper(Budget(1e-9), ledger, queue, lambda notice: None, goodbye=lambda: speaks)
     speaks = "Maya says goodbye."
-    await keeper.charged(ledger.add(Usage(tts_characters=100), model=None, processor="tone"))
+    await keeper.charged(ledger.add(Usage(text_out=100), model="scripted"))
     assert [type(frame) for frame in queued] == [TTSSpeakFrame, EndFrame]
     assert isinstance(queued[0], TTSSpeakFrame)
     assert queued[0].text == speaks
