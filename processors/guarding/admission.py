@@ -67,11 +67,14 @@ class Admission:
     Args:
         policy: The policy.
         live: What the conversation remembers.
+
+    Attributes:
+        live: The same.
     """
 
     def __init__(self, policy: Policy, live: LLMContext) -> None:
         self._policy = policy
-        self._live = live
+        self.live = live
         heard = [rule for rule in policy.rules if "heard" in rule.direction]
         self._keeping = {rule.id: rule for rule in heard if isinstance(rule, PersonalRule) and rule.keep}
         self._judged = [rule for rule in heard if isinstance(rule, InjectionRule | ToxicityRule) and rule.judge]
@@ -178,7 +181,7 @@ class Admission:
             What became of the caller's last words.
         """
         last = Admitted()
-        for message in (self._live if context is None else context).messages:
+        for message in (self.live if context is None else context).messages:
             if not isinstance(message, dict) or message.get("role") in ("system", "assistant"):
                 continue
             held: dict[str, Any] = message  # type: ignore[assignment]

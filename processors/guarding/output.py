@@ -24,7 +24,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from guardrails import Decision
 from guardrails.stream import STOPS
-from processors.guarding.admission import Admission
+from processors.guarding.admission import WITHHELD, Admission
 from processors.guarding.frames import (
     GenerationStoppedFrame,
     HandOverFrame,
@@ -152,9 +152,10 @@ class OutputGuard(FrameProcessor):
         if self._guarding.verdict is judging:
             self._guarding.verdict = None
             if decision is not None:
-                self._admission.clean()
-                for report in self._guarding.reports([decision], "heard", verdict.failure):
-                    await self.push_frame(report)
+                # What has been withheld by now was reported when it was.
+                if self._admission.clean().said != WITHHELD:
+                    for report in self._guarding.reports([decision], "heard", verdict.failure):
+                        await self.push_frame(report)
                 await self._refused(decision)
                 await self.push_frame(GenerationStoppedFrame(), FrameDirection.UPSTREAM)
         return decision is None
