@@ -75,16 +75,12 @@ def _one_line(text: Any) -> Any:
 
 
 def _words(text: str) -> str:
-    if not regular.words(text):
-        raise ValueError(f"{text!r} has no word in it: write one")
+    regular.some_words(text)
     return text
 
 
 def _phrase(phrase: str) -> str:
-    try:
-        regular.term(phrase)
-    except ValueError as error:
-        raise ValueError(str(error)) from None
+    _words(phrase)
     if "*" in phrase.rstrip("*"):
         raise ValueError(f"{phrase!r} has a * in its midst: only the end may be left open")
     return phrase

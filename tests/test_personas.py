@@ -11,6 +11,7 @@ from pipelines import personas, policies
 from pipelines.stacks.cloud import VOICE_SETTINGS
 from processors.embedded.hibari import Controls
 from processors.speaking.delivery import SCALES, Delivery
+from processors.speaking.director import Director, rules
 
 GOOD = "name: Otto\ninstructions: Be brief.\n"
 SIX = {name: personas.load(name) for name in ("ferni", "peter", "maya", "alex", "jordan", "nayan")}
@@ -81,26 +82,31 @@ def test_no_two_are_alike():
 # --- ranges ---
 
 
+def held(persona, delivery):
+    return Director(rules(), persona.range.lowest, persona.range.highest).hold(delivery)
+
+
 @pytest.mark.parametrize("persona", SIX.values(), ids=SIX)
 def test_its_own_way_lies_within_its_range(persona):
-    plain = Delivery(style="warm", emphasis=("now",))
-    assert persona.range.hold(plain) == plain
-    assert persona.range.hold(Delivery(**dict.fromkeys(SCALES, 1.0))) == persona.range.highest
-    assert persona.range.hold(Delivery(**dict.fromkeys(SCALES, -1.0))) == persona.range.lowest
+    plain = Delivery(emphasis=("now",))
+    assert held(persona, plain) == plain
+    assert held(persona, Delivery(**dict.fromkeys(SCALES, 1.0))) == persona.range.highest
+    assert held(persona, Delivery(**dict.fromkeys(SCALES, -1.0))) == persona.range.lowest
 
 
 def test_a_range_clips_what_it_names_and_nothing_else(tmp_path):
     path = tmp_path / "otto.yaml"
     path.write_text(GOOD + "range:\n  low: {pace: -0.5, warmth: 0}\n  high: {energy: 0.25}\n", encoding="utf-8")
-    held = personas.load(str(path)).range.hold(Delivery(warmth=-0.7, energy=0.9, pace=-0.8, pitch=-1.0, pauses=1.0))
-    assert held == Delivery(warmth=0.0, energy=0.25, pace=-0.5, pitch=-1.0, pauses=1.0)
+    otto = personas.load(str(path))
+    asked = Delivery(warmth=-0.7, energy=0.9, pace=-0.8, pitch=-1.0, pauses=1.0)
+    assert held(otto, asked) == Delivery(warmth=0.0, energy=0.25, pace=-0.5, pitch=-1.0, pauses=1.0)
 
 
 def test_without_a_range_nothing_is_clipped():
     persona = personas.Persona(name="Otto", instructions="Be brief.")
     for end in (-1.0, 1.0):
         widest = Delivery(**dict.fromkeys(SCALES, end))
-        assert persona.range.hold(widest) == widest
+        assert held(persona, widest) == widest
 
 
 def test_a_persona_survives_being_written_down():

@@ -6,7 +6,7 @@ from guardrails.regular.pattern import PatternError, parse
 from guardrails.regular.scanner import RegularScanner
 from guardrails.regular.tree import Node
 from guardrails.regular.unless import UnlessAfterScanner
-from guardrails.regular.words import claim, term, words
+from guardrails.regular.words import claim, some_words, term, words
 
 __all__ = [
     "Automaton",
@@ -18,6 +18,7 @@ __all__ = [
     "bound",
     "claim",
     "parse",
+    "some_words",
     "term",
     "words",
 ]

@@ -32,6 +32,18 @@ def words(term: str) -> list[str]:
     return [word for word in found if word]
 
 
+def some_words(text: str) -> list[str]:
+    """As `words`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = words(text)
+    if not found:
+        raise ValueError(f"{text!r} has no word in it: write one")
+    return found
+
+
 def term(phrase: str) -> Node:
     """A phrase: its words with any gap between them, each as it is written or as letters with a gap after each.
 
@@ -42,13 +54,6 @@ def term(phrase: str) -> Node:
         ValueError: If there is no word in it.
     """
     return Row((Boundary(), _phrase(phrase, Repeat(WORD, 0, None))))
-
-
-def _words_of(phrase: str) -> list[str]:
-    parts = words(phrase.rstrip("*"))
-    if not parts:
-        raise ValueError(f"{phrase!r} has no word in it: write one")
-    return parts
 
 
 def _row_of(parts: Iterable[Node], between: Node) -> Node:
@@ -77,7 +82,7 @@ def claim(choices: Sequence[Sequence[str]], within: int, unless_negated: bool) -
 
 def _phrase(phrase: str, any_ending: Node) -> Node:
     """A phrase to the end of its last word, with what stands for a `*`."""
-    parts = _words_of(phrase)
+    parts = some_words(phrase)
     ending = any_ending if phrase.rstrip().endswith("*") else Boundary()
     may_be_spelled = len("".join(parts)) >= SPELLED_FROM
     return Row((_row_of((_word(part, may_be_spelled) for part in parts), Gap()), ending))

@@ -68,10 +68,6 @@ class DeliveryRange(Record):
         """The most of every scale."""
         return _delivery(1.0, self.high)
 
-    def hold(self, delivery: Delivery) -> Delivery:
-        """A delivery as this persona would give it: clipped on every scale."""
-        return delivery.within(self.lowest, self.highest)
-
 
 def _delivery(otherwise: float, named: Scales) -> Delivery:
     from processors.speaking.delivery import SCALES, Delivery
