@@ -22,7 +22,7 @@ from processors.hearing.emphasis import words_of
 from processors.hearing.recipe.corpora import read
 from processors.hearing.tagger import Ear
 from processors.hearing.voice import Hearer
-from processors.hearing.wav2vec2 import EmotionModel, EmotionModelError, Wav2Vec2Ear
+from processors.hearing.wav2vec2 import EmotionModel, EmotionModelError, Wav2Vec2Ear, load
 from tests.speech import needs, needs_heads, real
 
 RATE = 16000
@@ -61,7 +61,7 @@ def stand_in(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(folder / "model.onnx"))
     names = {str(place): label for place, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps({"id2label": names}))
@@ -170,6 +170,40 @@ def test_a_model_that_does_not_fit_its_config_fails_in_one_line(tmp_path: Path) 
     (folder / "config.json").write_text('{"id2label": {"0": "happy", "1": "sad", "2": "angry"}}')
     with pytest.raises(EmotionModelError, match="gives 2 values, not 3"):
         EmotionModel(folder).judge(tone(0.1))
+    with pytest.raises(EmotionModelError, match="gives 2 values, not 3"):
+        load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "fetched"),
+    [("owner/model", ("owner/model", "main")), ("owner/a-model.v2@0a1b2c", ("owner/a-model.v2", "0a1b2c"))],
+)
+def test_a_model_is_loaded_from_a_folder_or_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetched: tuple[str, str]
+) -> None:
+    folder = stand_in(tmp_path / "owner" / "here", ("happy", "sad"), [0, 0], [0, 0])
+    asked: list[tuple[str, str]] = []
+
+    def snapshot_download(repository: str, *, revision: str, allow_patterns: list[str]) -> str:
+        assert not any(pattern.endswith((".bin", ".py", "*")) for pattern in allow_patterns)
+        asked.append((repository, revision))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    assert load("owner/here").labels == ("happy", "sad")
+    assert asked == []
+    assert load(name).labels == ("happy", "sad")
+    assert asked == [fetched]
+
+
+@pytest.mark.parametrize("name", ["", "model", "/owner/model", "../model", "a/b/c", "owner/model@"])
+def test_what_is_neither_a_folder_nor_a_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EmotionModelError, match=r"there is no folder|can't be read"):
+        load(name)
 
 
 @needs_heads

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -42,6 +43,14 @@ StackName = Annotated[str, typer.Option(help="embedded or cloud.")]
 LlmName = Annotated[str | None, typer.Option(help="Another service for the LLM: embedded, anthropic.")]
 SttName = Annotated[str | None, typer.Option(help="Another service for STT: embedded, elevenlabs, deepgram.")]
 TtsName = Annotated[str | None, typer.Option(help="Another service for TTS: embedded, elevenlabs.")]
+EarName = Annotated[
+    str | None,
+    typer.Option(
+        "--ear",
+        metavar="MODEL",
+        help="An emotion model that hears in place of Antiphon's ears: a folder, or owner/name[@commit] on the hub.",
+    ),
+]
 TraceFolder = Annotated[
     Path | None, typer.Option("--trace", help="Record every conversation into a folder of its own in this one.")
 ]
@@ -127,6 +136,7 @@ def talk(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    ear: EarName = None,
     record: TraceFolder = None,
     personal: Personal = False,
     budget: BudgetUsd = None,
@@ -136,10 +146,13 @@ def talk(
     from pipelines import architectures
     from pipelines.app.server import leave, run
 
+    with reported():
+        chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
+        ears = _ears(ear, chosen, services)
     with reported(), _Loading() as loading:
         status = run(
-            architectures.get(architecture),
-            _stack(stack, llm, stt, tts),
+            chosen,
+            services,
             host=host,
             port=port,
             persona=_speaker(persona, policy),
@@ -147,6 +160,7 @@ def talk(
             progress=loading.update,
             budget=_budget(budget),
             tracing=_exporting(otlp),
+            ears=ears,
             on_listening=lambda url: err.print(f"Open [bold]{url}[/] in a browser. Ctrl-C ends."),
             on_ready=lambda: loading.finish("Ready to talk."),
             on_failed=lambda error: loading.finish(f"[red]{error}[/]"),
@@ -165,6 +179,7 @@ def reply(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    ear: EarName = None,
     record: TraceFolder = None,
     personal: Personal = False,
     budget: BudgetUsd = None,
@@ -185,8 +200,9 @@ def reply(
         services = _stack(stack, llm, stt, tts)
         check(chosen, services)
         observers = _watching(record, personal)
-        limits = {"budget": _budget(budget), "tracing": _exporting(otlp)}
-    _reply(files, samples, save, chosen, services, speaker, observers, limits, json)
+        ears = _ears(ear, chosen, services)
+        given = {"budget": _budget(budget), "tracing": _exporting(otlp), "ear": ears and ears()}
+    _reply(files, samples, save, chosen, services, speaker, observers, given, json)
 
 
 def _watching(record: Path | None, personal: bool) -> Callable[[], list[Any]]:
@@ -223,6 +239,23 @@ def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any
     return choose(stack, LLM=llm, STT=stt, TTS=tts)
 
 
+def _ears(model: str | None, chosen: Any = None, stack: Any = None) -> Callable[[], Any] | None:
+    """What makes a caller's ears of a model, which is there and works: a call has no time for that.
+
+    An architecture that would not hear with them is refused before anything is loaded.
+    """
+    if model is None:
+        return None
+    if chosen is not None:
+        from pipelines.assemble import check
+
+        check(chosen, stack, ear=True)
+    with err.status(f"loading {escape(model)}"):
+        from processors.hearing.wav2vec2 import Wav2Vec2Ear, load
+
+        return partial(Wav2Vec2Ear, load(model))
+
+
 def _reply(
     files: list[Path],
     samples: Any,
@@ -231,7 +264,7 @@ def _reply(
     stack: Any,
     who: Any,
     observers: Any,
-    limits: dict[str, Any],
+    given: dict[str, Any],
     as_json: bool,
 ) -> None:
     from pipelines.app import recording
@@ -252,7 +285,7 @@ def _reply(
                     samples,
                     lambda n: status.update(f"speaking {files[n]} and hearing the answer"),
                     observers(),
-                    **limits,
+                    **given,
                 )
             )
         if save is not None:
@@ -288,6 +321,7 @@ def daily(
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
+    ear: EarName = None,
     record: TraceFolder = None,
     personal: Personal = False,
     budget: BudgetUsd = None,
@@ -300,7 +334,8 @@ def daily(
     with reported():
         chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
         observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
-        run(join(room_url, token, chosen, services, _speaker(persona, policy), observers(), limit, tracing))
+        speaker, ears = _speaker(persona, policy), _ears(ear, chosen, services)
+        run(join(room_url, token, chosen, services, speaker, observers(), limit, tracing, ears and ears()))
 
 
 @app.command()
@@ -309,6 +344,7 @@ def hear(
     one_caller: Annotated[
         bool, typer.Option("--one-caller", help="All are of one caller, in this order, who is known better each time.")
     ] = False,
+    ear: EarName = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it: waveform, words, pitch, level and cues over time.")
     ] = None,
@@ -325,8 +361,9 @@ def hear(
         samples = [recording.load(path) for path in files]
         if plot is not None:
             hearing.check_picture(plot)
+        ears = _ears(ear)
         with _seconds("hearing") as update:
-            heard = hearing.hear(files, samples, update, one_caller=one_caller)
+            heard = hearing.hear(files, samples, update, one_caller=one_caller, ears=ears)
         if plot is not None:
             hearing.draw(heard, plot)
         if json:

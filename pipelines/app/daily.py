@@ -22,6 +22,7 @@ from pipelines.definition import Architecture
 from pipelines.lab.budget import Budget
 from pipelines.personas import Persona, others
 from pipelines.stacks import Stack
+from processors.hearing.tagger import Ear
 
 DAILY_API_URL = "https://api.daily.co/v1"
 """Where tokens are minted, unless the environment's `DAILY_API_URL` says otherwise."""
@@ -45,6 +46,7 @@ async def join(
     observers: Sequence[BaseObserver] = (),
     budget: Budget | None = None,
     tracing: bool = False,
+    ear: Ear | None = None,
 ) -> None:
     """Join a room, greet the first participant and talk until the last one leaves.
 
@@ -59,6 +61,7 @@ async def join(
         observers: Watch the conversation.
         budget: What the call may cost; the bot leaves when it is spent.
         tracing: Whether to export spans.
+        ear: As `assemble`.
 
     Raises:
         DailyError: If the address is malformed, the key is missing, Daily cannot be reached or refuses, or the call
@@ -66,7 +69,7 @@ async def join(
         DefinitionError, StackError: As `assemble`.
     """
     host = _host(room_url)
-    check(architecture, stack)
+    check(architecture, stack, ear=ear is not None)
     await _resolve(host)
     token = token or await _mint(room_url)
     await stack.load(architecture)
@@ -86,6 +89,7 @@ async def join(
         budget=budget,
         tracing=tracing,
         others=others(persona),
+        ear=ear,
     )
     await stay(transport, worker, persona.greeting)
 

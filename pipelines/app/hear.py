@@ -18,6 +18,7 @@ from processors.pcm import Samples
 
 if TYPE_CHECKING:
     from pipelines.lab.bench_hearing import Hearing
+    from processors.hearing.tagger import Ear
 
 PICTURES = (".png", ".svg", ".pdf")
 """What a picture's name may end in."""
@@ -41,6 +42,7 @@ def hear(
     progress: Callable[[float, float], None] = lambda done, of: None,
     *,
     one_caller: bool = False,
+    ears: Callable[[], Ear] | None = None,
 ) -> list[Heard]:
     """Hear recordings as a call on the embedded stack would.
 
@@ -49,6 +51,7 @@ def hear(
         recordings: Mono at 16 kHz, one a file.
         progress: Told how many of how many seconds have been heard.
         one_caller: Whether all are of the same caller, who is known better with each; otherwise each is of a stranger.
+        ears: Makes what hears one caller; the project's own if none is given.
 
     Raises:
         WeightsError: If a model can't be had.
@@ -61,10 +64,11 @@ def hear(
     whole = sum(map(len, recordings)) / recording.RATE
     before = 0.0
     heard: list[Heard] = []
-    ear, start = Hearer(), 0
+    new = ears or Hearer
+    ear, start = new(), 0
     for path, samples in zip(files, recordings, strict=True):
         if not one_caller:
-            ear, start = Hearer(), 0
+            ear, start = new(), 0
 
         def tell(done: float, of: float, before: float = before) -> None:
             progress(before + done, whole)

@@ -23,6 +23,7 @@ from pipelines.lab.latency import Part, TurnMarks
 from pipelines.lab.prices import Cost
 from pipelines.personas import Persona, others
 from pipelines.stacks import Stack
+from processors.hearing.tagger import Ear
 
 PAUSE_SECS = 0.5
 COLOURS = ("cyan", "blue", "magenta", "yellow", "green", "red", "white")
@@ -54,6 +55,7 @@ async def hold(
     observers: Sequence[BaseObserver] = (),
     budget: Budget | None = None,
     tracing: bool = False,
+    ear: Ear | None = None,
 ) -> Reply:
     """Speak the recordings one after the other, each when the answer to the one before has been heard.
 
@@ -66,6 +68,7 @@ async def hold(
         observers: Watch the conversation.
         budget: What all of it may cost.
         tracing: Whether to export spans.
+        ear: As `assemble`.
     """
     turns: list[Turn] = []
     costs: list[Cost] = []
@@ -83,6 +86,7 @@ async def hold(
             budget=budget,
             tracing=tracing,
             others=colleagues,
+            ear=ear,
         )
     ) as caller:
         for number, samples in enumerate(recordings):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.personas import Persona
     from pipelines.stacks import Stack
     from pipelines.stacks.stack import Progress
+    from processors.hearing.tagger import Ear
 
 PAGE = Path(__file__).parent / "web"
 
@@ -137,6 +138,7 @@ class Talk:
         progress: Told how loading goes, from any thread.
         budget: What each call may cost.
         tracing: Whether to export spans.
+        ears: Makes what hears one caller, for each call anew; None for the project's own.
 
     Raises:
         DefinitionError, StackError: As `check`.
@@ -152,8 +154,9 @@ class Talk:
         progress: Progress | None = None,
         budget: Budget | None = None,
         tracing: bool = False,
+        ears: Callable[[], Ear] | None = None,
     ) -> None:
-        check(architecture, stack)
+        check(architecture, stack, ear=ears is not None)
         self.architecture = architecture
         self.stack = stack
         self.host = host
@@ -162,6 +165,7 @@ class Talk:
         self.observers = observers
         self.budget = budget
         self.tracing = tracing
+        self.ears = ears
         self.loading = Loading(architecture, stack, progress)
         self._calls: Calls | None = None
 
@@ -181,6 +185,7 @@ class Talk:
                     budget=self.budget,
                     tracing=self.tracing,
                     others=tuple(self.personas.values()),
+                    ear=self.ears() if self.ears is not None else None,
                 ),
                 host=self.host,
                 limit=LINES,
@@ -430,6 +435,7 @@ def run(
     progress: Progress | None = None,
     budget: Budget | None = None,
     tracing: bool = False,
+    ears: Callable[[], Ear] | None = None,
     on_listening: Callable[[str], None] = lambda url: None,
     on_ready: Callable[[], None] = lambda: None,
     on_failed: Callable[[str], None] = lambda error: None,
@@ -448,6 +454,7 @@ def run(
         progress: Told how loading goes, from any thread.
         budget: What each call may cost.
         tracing: Whether to export spans.
+        ears: As `Talk`.
         on_listening: As `serve`.
         on_ready: As `serve`.
         on_failed: As `serve`.
@@ -459,7 +466,7 @@ def run(
         ServerError: If the port cannot be had.
         DefinitionError, StackError: As `check`.
     """
-    talk = Talk(architecture, stack, host, persona, observers, progress, budget, tracing)
+    talk = Talk(architecture, stack, host, persona, observers, progress, budget, tracing, ears)
     try:
         return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
     except KeyboardInterrupt:
