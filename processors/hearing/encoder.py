@@ -16,6 +16,7 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
+from guardrails.model_folder import session
 from processors.embedded.weights import WeightsError, cache_folder, locate
 from processors.hearing.cues import RATE
 from processors.pcm import Samples
@@ -42,12 +43,7 @@ class Encoder:
     """
 
     def __init__(self, model: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._session = session(model, NAME, RuntimeError)
 
     def pooled(self, samples: Samples) -> NDArray[np.float32]:
         """Means and standard deviations over time of the encoder's states.

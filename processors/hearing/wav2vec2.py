@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
+from guardrails.model_folder import configured, fetched, model_of, read_json, session
 from processors.hearing.cues import EMOTIONS, RATE, Cue, Score, logit
 from processors.hearing.disagreement import disagreement
 from processors.hearing.emphasis import Word
@@ -72,24 +72,17 @@ class EmotionModel:
 
     def __init__(self, folder: Path | str) -> None:
         folder = Path(folder)
-        names = _json(folder / "config.json").get("id2label")
-        if not isinstance(names, dict) or not names:
-            raise EmotionModelError(
-                f"{folder / 'config.json'} has no id2label: take the config of a classifier of audio"
-            )
-        self.labels = tuple(str(names[key]).lower() for key in sorted(names, key=int))
+        _, names = configured(folder, "a classifier of audio", EmotionModelError)
+        self.labels = tuple(map(str.lower, names))
         self._dimensional = set(self.labels) >= _DIMENSIONS
         if not self._dimensional and not any(label in NAMES for label in self.labels):
             known = f"emotions such as {', '.join(EMOTIONS)}, or arousal and valence"
             raise EmotionModelError(f"{folder} tells {', '.join(self.labels)}: take a model that tells {known}")
         self._prepared = _preparation(folder)
-        paths = (folder / "model.onnx", folder / "onnx" / "model.onnx")
-        model = next((path for path in paths if path.exists()), None)
-        if model is None:
-            raise EmotionModelError(f"{folder} has no model.onnx: export the model for onnxruntime")
+        model = model_of(folder, EmotionModelError)
         self.sha256 = _sha256(model)
         """Of the model's file and of those with its weights beside it."""
-        self._session = _session(model)
+        self._session = session(model, str(model), EmotionModelError)
         given = {each.name: each.type for each in self._session.get_inputs()}
         signals = [name for name, kind in given.items() if kind == "tensor(float)"]
         if len(signals) != 1 or set(given) - {*signals, "attention_mask"}:
@@ -161,15 +154,7 @@ def from_hub(repository: str, revision: str) -> EmotionModel:
     Raises:
         EmotionModelError: If it can't be fetched or used.
     """
-    from huggingface_hub import snapshot_download
-
-    try:
-        patterns = [*FILES, "onnx/model.onnx", "*.onnx_data", "onnx/*.onnx_data"]
-        folder = snapshot_download(repository, revision=revision, allow_patterns=patterns)
-    except Exception as error:
-        mend = "see that the name is right, that you may use it and that there is a network, or give a folder"
-        raise EmotionModelError(f"{repository} can't be fetched ({type(error).__name__}): {mend}") from error
-    return EmotionModel(folder)
+    return EmotionModel(fetched(repository, revision, FILES, EmotionModelError))
 
 
 def load(name: str) -> EmotionModel:
@@ -281,7 +266,7 @@ class _Preparation:
 def _preparation(folder: Path) -> _Preparation:
     """As `preprocessor_config.json` has it: wav2vec2's own way is made here, others' by `transformers`."""
     path = folder / "preprocessor_config.json"
-    config = _json(path)
+    config = read_json(path, EmotionModelError)
     if config.get("sampling_rate", RATE) != RATE:
         raise EmotionModelError(f"{path} asks for {config['sampling_rate']} Hz: take a model of speech at {RATE} Hz")
     kind = str(config.get("feature_extractor_type", _PLAIN))
@@ -299,19 +284,6 @@ def _preparation(folder: Path) -> _Preparation:
         raise EmotionModelError(f"{path} can't be used ({type(error).__name__}): take the model's own") from error
 
 
-def _session(model: Path) -> Any:
-    """On one core, and by its path: weights beside it (`model.onnx_data`) are found there."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors have no common base
-        raise EmotionModelError(f"{model} can't be loaded ({type(error).__name__}): it is no ONNX model") from error
-
-
 def _sha256(model: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(model.parent.glob(f"{model.name}*")):
@@ -319,15 +291,3 @@ def _sha256(model: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EmotionModelError(f"{path} can't be read ({error.strerror}): put the model's there") from error
-    except ValueError:
-        raise EmotionModelError(f"{path} is no JSON: put the model's there") from None
-    if not isinstance(found, dict):
-        raise EmotionModelError(f"{path} is no JSON object: put the model's there")
-    return found
