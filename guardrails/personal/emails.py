@@ -146,6 +146,19 @@ class _Wait(Enum):
     """Nothing: it goes on as long as its characters follow each other."""
 
 
+class _Label(Enum):
+    """What the label under way is."""
+
+    WHOLE = auto()
+    """A word, or nothing yet."""
+    HALF = auto()
+    """A word that another may complete: "hot mail"."""
+    SPELLED = auto()
+    """Letters: "g mail", "g m x"."""
+    TOP = auto()
+    """Letters behind a dot, which may be a top-level domain: "d e"."""
+
+
 class _Domain:
     """What comes behind an "at".
 
@@ -155,19 +168,20 @@ class _Domain:
         waiting: What it waits for.
         signed: Whether there is an "@".
         common: Whether the word in front is one of a sentence.
-        spelled: The letters of the label under way if it is spelled, behind a "-"; of a top-level domain behind a ".".
+        label: What the label under way is.
+        letters: Those of it that are spelled.
         labels: How many labels there are.
         size: How many characters there are.
         sure: Whether it is an address already.
     """
 
-    __slots__ = ("common", "end", "labels", "signed", "size", "spelled", "start", "sure", "waiting")
+    __slots__ = ("common", "end", "label", "labels", "letters", "signed", "size", "start", "sure", "waiting")
 
     def __init__(self, start: int, *, signed: bool, common: bool) -> None:
         self.start = self.end = start
         self.waiting = _Wait.LABEL
         self.signed, self.common = signed, common
-        self.spelled = ""
+        self.label, self.letters = _Label.WHOLE, ""
         self.labels = self.size = 0
         self.sure = False
 
@@ -275,7 +289,7 @@ class EmailScanner:
         for domain in self._domains:
             if domain.waiting in (_Wait.DOT, _Wait.SURE_TOP):
                 behind = _BEHIND_LABEL if domain.waiting is _Wait.DOT else _BEHIND_STOP
-                alive = not ahead.isdisjoint(behind) or (single and bool(domain.spelled)) or _begun(domain)
+                alive = not ahead.isdisjoint(behind) or (single and domain.label is not _Label.WHOLE) or _begun(domain)
                 waiting = True
             else:
                 alive = True
@@ -347,7 +361,7 @@ class EmailScanner:
             domain.waiting = _Wait.DOT
             return True
         if domain.waiting in (_Wait.DOT, _Wait.SURE_TOP):
-            if domain.spelled and single:
+            if single and domain.label is not _Label.WHOLE:
                 domain.waiting = _Wait.DOT
                 return self._spell(domain, spans)
             if _As.PAUSE in kinds:
@@ -363,7 +377,7 @@ class EmailScanner:
                 else:
                     alive = _begun(domain)
                 domain.waiting = _Wait.DOT
-            domain.spelled = ""
+            domain.label, domain.letters = _Label.WHOLE, ""
             return alive
         if domain.waiting is _Wait.LABEL and not domain.labels and _As.SIGN in kinds and not domain.signed:
             domain.signed = True
@@ -381,22 +395,22 @@ class EmailScanner:
             if domain.common and not domain.labels and not domain.signed and _As.PROVIDER not in kinds:
                 return False
             domain.labels += 1
-        domain.waiting, domain.spelled = _Wait.DOT, "-half" if _As.HALF in kinds else ""
+        domain.waiting = _Wait.DOT
+        domain.label, domain.letters = _Label.HALF if _As.HALF in kinds else _Label.WHOLE, ""
         if single:
             return self._spell(domain, spans, top=named)
         if _As.PAUSE in kinds:
-            domain.spelled = "-"
+            domain.label = _Label.SPELLED
         return True
 
     def _spell(self, domain: _Domain, spans: list[Span], *, top: bool = False) -> bool:
         """One more letter of a label."""
-        letter = self._only.bases[0]
-        domain.spelled = f"{domain.spelled}{letter}" if domain.spelled else ("." if top else "-") + letter
-        if domain.spelled.startswith(".") and domain.spelled[1:] in _TOPS:
+        if domain.label is _Label.WHOLE:
+            domain.label = _Label.TOP if top else _Label.SPELLED
+        domain.letters += self._only.bases[0]
+        if domain.label is _Label.TOP and domain.letters in _TOPS:
             self._accept(domain, spans)
-        if len(domain.spelled) > LONGEST_WORD:
-            return domain.sure
-        return True
+        return domain.sure or len(domain.letters) < LONGEST_WORD
 
     def _accept(self, domain: _Domain, spans: list[Span]) -> None:
         spans.append(Span(domain.end, self._end, self._rank))
@@ -421,7 +435,7 @@ class EmailScanner:
 
 def _begun(domain: _Domain) -> bool:
     """Whether a word may complete the label under way, as in "g mail", but not in "a mail"."""
-    return domain.spelled[:1] == "-" and domain.spelled != "-a"
+    return domain.label is _Label.HALF or (domain.label is _Label.SPELLED and domain.letters != "a")
 
 
 def _cross(domain: _Domain, gap: str) -> None:
@@ -438,4 +452,4 @@ def _cross(domain: _Domain, gap: str) -> None:
                 domain.waiting = _Wait.SURE_TOP
         elif tight and gap in ("-", "--"):
             domain.waiting = _Wait.MORE if domain.sure and not domain.labels else _Wait.LABEL
-            domain.spelled = ""
+            domain.label, domain.letters = _Label.WHOLE, ""
