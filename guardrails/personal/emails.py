@@ -396,7 +396,8 @@ class EmailScanner:
                 return False
             domain.labels += 1
         domain.waiting = _Wait.DOT
-        domain.label, domain.letters = _Label.HALF if _As.HALF in kinds else _Label.WHOLE, ""
+        half = _As.HALF in kinds and not single
+        domain.label, domain.letters = _Label.HALF if half else _Label.WHOLE, ""
         if single:
             return self._spell(domain, spans, top=named)
         if _As.PAUSE in kinds:
@@ -434,7 +435,9 @@ class EmailScanner:
 
 
 def _begun(domain: _Domain) -> bool:
-    """Whether a word may complete the label under way, as in "g mail", but not in "a mail"."""
+    """Whether a word may complete the label under way, as in "g mail" and "dot i cloud", but not in "a mail"."""
+    if domain.label is _Label.TOP:
+        return domain.letters == "i"
     return domain.label is _Label.HALF or (domain.label is _Label.SPELLED and domain.letters != "a")
 
 
