@@ -48,7 +48,7 @@ EarName = Annotated[
     typer.Option(
         "--ear",
         metavar="MODEL",
-        help="An emotion model that hears in place of Antiphon's ears: a folder, or owner/name[@commit] on the hub.",
+        help="An emotion model that hears in place of Antiphon's ears: a folder, or owner/name@commit on the hub.",
     ),
 ]
 TraceFolder = Annotated[
