@@ -79,7 +79,7 @@ class Tagger(FrameProcessor):
         self._learning: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
         self._so_far: int | None = None  # the number of what the language model is to prepare for, until that is past
-        self._began: tuple[int, asyncio.Task[Cue | None]] | None = None  # speech under way, by its first sample
+        self._began: asyncio.Task[Cue | None] | None = None  # how the turn began, before its first part was complete
 
     def overhear(self, recogniser: FrameProcessor) -> None:
         """Take up what a recogniser tells beside the words, if it tells anything (`vendors`).
@@ -106,6 +106,8 @@ class Tagger(FrameProcessor):
                 return
             if isinstance(frame, (SpeechPausedFrame, LLMContextFrame, UserStoppedSpeakingFrame)):
                 self._so_far = None
+            if isinstance(frame, UserStoppedSpeakingFrame):
+                self._began = None
             if isinstance(frame, LLMContextFrame) and frame.speculation:
                 await self._tag(frame.context, frame, None)
             elif isinstance(frame, LLMContextUserTurnFrame):
@@ -116,7 +118,7 @@ class Tagger(FrameProcessor):
 
     async def cleanup(self) -> None:
         await super().cleanup()
-        for task in (*self._hearing.values(), *([self._began[1]] if self._began else []), *self._learning):
+        for task in (*self._hearing.values(), *([self._began] if self._began else []), *self._learning):
             await self.cancel_task(task)
 
     def _follow(self, frame: Frame) -> None:
@@ -146,9 +148,17 @@ class Tagger(FrameProcessor):
                 return None
 
     async def _tell_so_far(self, frame: UserTurnSoFarFrame) -> None:
-        """Have the language model prepare for what it will be told as well, as far as that can be said by now: it reads
-        a sentence in the time of several words, and should have read it when the turn is over."""
-        cues = await self._cues(self._phrases.of(frame.id)) or await self._beginning(frame.id)
+        """Have the language model prepare for what it will be told as well, as far as that is known by now: it reads a
+        sentence in the time of several words, and should have read it when the turn is over.
+
+        Only how the turn began is waited for, once: what the model has read goes to waste if it is told otherwise the
+        next time, and what it could read meanwhile is read later.
+        """
+        cues = [
+            cue
+            for part in self._phrases.of(frame.id)
+            if (task := self._hearing[part]).done() and (cue := task.result()) is not None
+        ] or await self._beginning(frame.id)
         if self._so_far != frame.id:
             return
         if cues:
@@ -156,14 +166,11 @@ class Tagger(FrameProcessor):
         await self.push_frame(frame)
 
     async def _beginning(self, number: int) -> list[Cue]:
-        """How speech under way began, as soon as enough of it is there. It is heard once: transcripts grow every few
-        words, and what the language model has read goes to waste if it is told otherwise the next time."""
+        """How the turn began, as far as it was heard before its first part was complete."""
         underway = self._phrases.underway(number)
-        if underway is None or len(underway.samples) < ENOUGH_SECS * RATE:
-            return []
-        if self._began is None or self._began[0] != underway.start:
-            self._began = underway.start, self.create_task(self._hear(underway), f"{self}::hear")
-        cue = await self._began[1]
+        if underway is not None and len(underway.samples) >= ENOUGH_SECS * RATE and self._began is None:
+            self._began = self.create_task(self._hear(underway), f"{self}::hear")
+        cue = await self._began if self._began is not None else None
         return [] if cue is None else [cue]
 
     async def _tag(self, context: LLMContext, frame: Frame, words: str | None) -> None:
