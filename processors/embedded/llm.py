@@ -7,7 +7,7 @@ import hashlib
 import json
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -153,7 +153,7 @@ class EmbeddedLLMService(OpenAILLMService):
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         if not self._server.alive:
             await asyncio.to_thread(self._server.revive)
-        stream = await super().get_chat_completions(_words_first(context))
+        stream = await super().get_chat_completions(context)
         offered = _standard_tools(context)
         return cast(AsyncStream[ChatCompletionChunk], _Answer(stream, offered)) if offered else stream
 
@@ -162,7 +162,7 @@ class EmbeddedLLMService(OpenAILLMService):
             # The last word is uncertain, and what was read of it in vain would have to be read again.
             certain = frame.text.rpartition(" ")[0]
             if certain:
-                await self._prepare(certain)
+                await self._prepare(certain, frame.told)
         elif isinstance(frame, (SpeechPausedFrame, LLMContextFrame)):
             # The answer's own prompt is next, and the server works on one batch at a time.
             await self._stop_preparing()
@@ -199,12 +199,14 @@ class EmbeddedLLMService(OpenAILLMService):
         if self._preparing:
             await asyncio.wait([self._preparing])
 
-    async def _prepare(self, user_text: str = "") -> None:
+    async def _prepare(self, user_text: str = "", told: str = "") -> None:
         await self._stop_preparing()
         if self._beginning and not self._beginning.done():
             # A caller who speaks at once would have the longest part of the prompt read again, and never kept.
             return
         messages = [*self._live.messages]
+        if told:
+            messages.append({"role": "developer", "content": told})
         if user_text:
             messages.append({"role": "user", "content": user_text})
         context = LLMContext(messages=messages, tools=self._live.tools, tool_choice=self._live.tool_choice)
@@ -246,13 +248,11 @@ class EmbeddedLLMService(OpenAILLMService):
     async def _prompt(self, context: LLMContext) -> str:
         """The text that the model will be given for a context."""
         invocation = await self.get_llm_adapter().get_llm_invocation_params(
-            _words_first(context),
+            context,
             system_instruction=assert_given(self._settings.system_instruction),
             convert_developer_to_user=not self.supports_developer_role,
         )
-        return await self._templated(self.build_chat_completion_params(invocation)["messages"])
-
-    async def _templated(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        messages = self.build_chat_completion_params(invocation)["messages"]
         response = await self._server_api.post("/apply-template", json={"messages": messages})
         prompt: str = response.raise_for_status().json()["prompt"]
         return prompt
@@ -264,21 +264,6 @@ class EmbeddedLLMService(OpenAILLMService):
     def _could_not_prepare(self, error: Exception) -> None:
         # The answer itself will meet the same error and report it.
         logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
-
-
-def _words_first(context: LLMContext) -> LLMContext:
-    """A context in which what is told of the caller's words stands behind them: they have been read by the time when it
-    is known, and would have to be read again behind anything that stands in front of them."""
-    messages = list(context.messages)
-    for at in range(len(messages) - 1):
-        first, second = messages[at], messages[at + 1]
-        if (
-            isinstance(first, dict)
-            and isinstance(second, dict)
-            and (first.get("role"), second.get("role")) == ("developer", "user")
-        ):
-            messages[at : at + 2] = second, first
-    return LLMContext(messages=messages, tools=context.tools, tool_choice=context.tool_choice)
 
 
 class _ToolPrompt:
