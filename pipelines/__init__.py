@@ -7,6 +7,7 @@ from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import Architecture, Capability, DefinitionError, Port, Stage
+from pipelines.half_cascade import HALF_CASCADE
 from pipelines.personas import Persona, PersonaError
 from pipelines.stacks import Service, Session, Stack, StackError
 from pipelines.stacks.cloud import CLOUD
@@ -17,6 +18,7 @@ __all__ = [
     "BASIC_CASCADE",
     "CLOUD",
     "EMBEDDED",
+    "HALF_CASCADE",
     "Architecture",
     "Capability",
     "DefinitionError",

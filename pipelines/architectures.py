@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import Architecture, DefinitionError
+from pipelines.half_cascade import HALF_CASCADE
 
-ARCHITECTURES: tuple[Architecture, ...] = (BASIC_CASCADE, ADVANCED_CASCADE)
+ARCHITECTURES: tuple[Architecture, ...] = (BASIC_CASCADE, ADVANCED_CASCADE, HALF_CASCADE)
 
 
 def get(name: str) -> Architecture:

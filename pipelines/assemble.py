@@ -11,7 +11,6 @@ from pipelines import policies
 from pipelines.definition import (
     AUDIO_OUT,
     HEARING,
-    LLM,
     STT,
     TAGS,
     TTS,
@@ -21,7 +20,7 @@ from pipelines.definition import (
     Port,
     Stage,
 )
-from pipelines.stacks import Session, Stack, StackError
+from pipelines.stacks import Service, Session, Stack, StackError
 
 if TYPE_CHECKING:
     from pipecat.observers.base_observer import BaseObserver
@@ -117,6 +116,7 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "AUDIO_IN": lambda parts: parts.transport.input(),
     "VAD": _vad,
     "USER_TURN": lambda parts: parts.turns.user(),
+    "SPOKEN_TURN": lambda parts: parts.turns.user(),
     "HEARING": _hearing,
     "INPUT_GUARD": lambda parts: parts.guards.input(),
     "TAGS": _tags,
@@ -215,14 +215,15 @@ def assemble(
     from pipelines.personas import load as load_persona
     from processors.guarding.guards import Guards
     from processors.speaking.apology import Apology
-    from processors.turns.strategy import turn_strategies
+    from processors.turns.strategy import by_sound, turn_strategies
 
     filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
-    pair = LLMContextAggregatorPair(
-        session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=(stack.turns or turn_strategies)())
-    )
+    turns = (stack.turns or turn_strategies)()
+    if any(stage.gives is Port.UTTERANCE for stage in architecture.stages):
+        turns = by_sound(turns)
+    pair = LLMContextAggregatorPair(session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turns))
     if policy is None:
         policies.check_alike(session.persona, others)
     policy = policy or policies.prepared(session.persona.policy)
@@ -233,14 +234,14 @@ def assemble(
     briefed = replace(session, persona=_briefed(session.persona, architecture, stack))
     for stage in architecture.stages:
         service = stack.services.get(stage.name)
-        known = briefed if stage.name == LLM.name else session
+        known = briefed if stage == architecture.writer else session
         made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     processors = _guarded(architecture, stack, named, parts.guards)
-    if others and LLM.name in made:
-        session.switchboard = _switchboard(session, stack, others)
-        processors.insert(processors.index(made[LLM.name]), session.switchboard)
+    if others and architecture.writer is not None:
+        session.switchboard = _switchboard(session, stack.services[architecture.writer.name], stack, others)
+        processors.insert(processors.index(made[architecture.writer.name]), session.switchboard)
     worker = PipelineWorker(
         Pipeline(processors),
         params=PipelineParams(
@@ -270,7 +271,8 @@ def _briefed(persona: Persona, architecture: Architecture | None, stack: Stack) 
     from processors.speaking.tags import prompt
 
     taken_out = architecture is not None and any(stage.name == TAGS.name for stage in architecture.stages)
-    service = stack.services.get(LLM.name)
+    writer = architecture.writer if architecture is not None else None
+    service = stack.services[writer.name] if writer is not None else None
     if not taken_out or service is None or Capability.DELIVERY_TAGS not in service.provides:
         return persona
     return persona.model_copy(update={"instructions": f"{persona.instructions}\n\n{prompt()}"})
@@ -298,7 +300,7 @@ def _guarded(
     return processors
 
 
-def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> Switchboard:
+def _switchboard(session: Session, llm: Service, stack: Stack, others: Sequence[Persona]) -> Switchboard:
     """Hands the call over, by a tool as well where the language model has tools."""
     from loguru import logger
     from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
@@ -306,7 +308,7 @@ def _switchboard(session: Session, stack: Stack, others: Sequence[Persona]) -> S
 
     from processors.speaking.switchboard import Speaker, Switchboard
 
-    llm, voice = stack.services[LLM.name], stack.services.get(TTS.name)
+    voice = stack.services.get(TTS.name)
 
     def speaker(persona: Persona) -> Speaker:
         briefed = _briefed(persona, session.architecture, stack)

@@ -18,6 +18,7 @@ class Port(StrEnum):
 
     AUDIO = "audio"
     TRANSCRIPT = "transcript"
+    UTTERANCE = "utterance"
     CONTEXT = "context"
     TEXT = "text"
     CLEARED_TEXT = "cleared text"
@@ -115,6 +116,7 @@ AUDIO_IN = Stage("AUDIO_IN", "microphone or call, 16 kHz", None, Port.AUDIO)
 VAD = Stage("VAD", "speech, pauses and their length", Port.AUDIO, None)
 STT = Stage("STT", "words as they are spoken", Port.AUDIO, Port.TRANSCRIPT, service=True)
 USER_TURN = Stage("USER_TURN", "when the caller is done", Port.TRANSCRIPT, Port.CONTEXT, consumes=True)
+SPOKEN_TURN = Stage("SPOKEN_TURN", "when the caller is done, by the sound alone", Port.AUDIO, Port.UTTERANCE)
 HEARING = Stage("HEARING", "how it was said", Port.CONTEXT, Port.CONTEXT)
 INPUT_GUARD = Stage("INPUT_GUARD", "what may be heard", Port.CONTEXT, Port.CONTEXT)
 LLM = Stage(
@@ -124,6 +126,15 @@ LLM = Stage(
     Port.TEXT,
     service=True,
     needs=frozenset({Capability.TEXT_OUT}),
+    consumes=True,
+)
+AUDIO_LLM = Stage(
+    "AUDIO_LLM",
+    "hears the voice itself, answers in words",
+    Port.UTTERANCE,
+    Port.TEXT,
+    service=True,
+    needs=frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT}),
     consumes=True,
 )
 TAGS = Stage("TAGS", "how the model wants it said", Port.TEXT, Port.TEXT)
@@ -147,9 +158,11 @@ STAGES = (
     VAD,
     STT,
     USER_TURN,
+    SPOKEN_TURN,
     HEARING,
     INPUT_GUARD,
     LLM,
+    AUDIO_LLM,
     TAGS,
     OUTPUT_GUARD,
     SENTENCES,
@@ -158,7 +171,7 @@ STAGES = (
     AUDIO_OUT,
     ASSISTANT_TURN,
 )
-"""Every stage defined here, in the order in which a cascade has them."""
+"""Every stage defined here, in the order in which a cascade has them; what takes another's place stands behind it."""
 
 
 @dataclass(frozen=True)
@@ -360,6 +373,11 @@ class Architecture:
     def services(self) -> tuple[Stage, ...]:
         """The stages that a stack fills."""
         return tuple(stage for stage in self.stages if stage.service)
+
+    @property
+    def writer(self) -> Stage | None:
+        """The stage whose service writes the answers; None if there is none."""
+        return next((stage for stage in self.services if stage.gives is Port.TEXT), None)
 
     def _index(self, stage: Stage) -> int:
         return self.stages.index(self.stage(str(stage)))

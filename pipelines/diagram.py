@@ -22,6 +22,7 @@ WIDTH = 100
 COLOURS = {
     Port.AUDIO: "cyan",
     Port.TRANSCRIPT: "blue",
+    Port.UTTERANCE: "bright_blue",
     Port.CONTEXT: "magenta",
     Port.TEXT: "yellow",
     Port.CLEARED_TEXT: "green",

@@ -16,6 +16,7 @@ from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import (
     ASSISTANT_TURN,
     AUDIO_IN,
+    AUDIO_LLM,
     AUDIO_OUT,
     DELIVERY,
     HEARING,
@@ -35,18 +36,13 @@ from pipelines.definition import (
     Port,
     Stage,
 )
+from pipelines.half_cascade import HALF_CASCADE
 
 FILLER = Stage("FILLER", "mm-hmm", Port.CONTEXT, Port.TEXT, service=True)
 FUSED = Stage("FUSED", "hears and speaks", Port.AUDIO, Port.SPEECH, service=True)
-AUDIO_LLM = dataclasses.replace(LLM, takes=Port.AUDIO)
 SOURCE = Stage("JINGLE", "a recording", None, Port.SPEECH, service=True)
 MY_GUARD = Stage("MY_GUARD", "mine", Port.TEXT, Port.CLEARED_TEXT, service=True, consumes=True)
 
-HALF_CASCADE = Architecture(
-    "half_cascade",
-    "Hears sound, answers in words, in a voice of its own.",
-    (AUDIO_IN, VAD, AUDIO_LLM, OUTPUT_GUARD, SENTENCES, DELIVERY, TTS, AUDIO_OUT, ASSISTANT_TURN),
-)
 SEQUENTIAL_FUSED = Architecture(
     "sequential_fused",
     "Audio in, audio out.",
@@ -149,9 +145,9 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
             "sequential_fused: SECOND gives speech after AUDIO_OUT, where nobody hears it: put it before",
         ),
         (
-            lambda: SEQUENTIAL_FUSED.insert_after(FUSED, AUDIO_LLM),
-            "sequential_fused: LLM gives text, which no stage after it takes, so that it is never said: "
-            "put a stage that takes text after it, or leave LLM out",
+            lambda: SEQUENTIAL_FUSED.insert_after(FUSED, dataclasses.replace(AUDIO_LLM, takes=Port.AUDIO)),
+            "sequential_fused: AUDIO_LLM gives text, which no stage after it takes, so that it is never said: "
+            "put a stage that takes text after it, or leave AUDIO_LLM out",
         ),
         (
             lambda: ADVANCED_CASCADE.without(INPUT_GUARD).insert_after(LLM, INPUT_GUARD),
@@ -184,7 +180,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         ),
         (
             lambda: Stage("X", "x", "sound", None),
-            "X takes: 'sound' is no port: choose audio, transcript, context, text, cleared text, speech",
+            "X takes: 'sound' is no port: choose audio, transcript, utterance, context, text, cleared text, speech",
         ),
         (
             lambda: Stage("X", "x", None, Port.TEXT, service=True, needs={"magic"}),
@@ -314,7 +310,7 @@ def test_lists_and_generators_of_lineare_kept_as_a_tuple():
 
 
 def test_architectures_are_found_by_name():
-    assert [a.name for a in architectures.ARCHITECTURES] == ["basic_cascade", "advanced_cascade"]
+    assert [a.name for a in architectures.ARCHITECTURES] == ["basic_cascade", "advanced_cascade", "half_cascade"]
     assert architectures.get("advanced_cascade") is ADVANCED_CASCADE
 
 
@@ -329,14 +325,14 @@ def test_architectures_are_found_by_name():
 def test_an_unknown_architecture_is_one_line(name, message):
     with pytest.raises(DefinitionError) as error:
         architectures.get(name)
-    assert words(error) == message.replace("THEM", "basic_cascade, advanced_cascade")
+    assert words(error) == message.replace("THEM", "basic_cascade, advanced_cascade, half_cascade")
 
 
 # Properties
 
 
 PORTS = st.sampled_from([None, *Port])
-KNOWN = (*STAGES, FILLER, FUSED, AUDIO_LLM, SOURCE, MY_GUARD)
+KNOWN = (*STAGES, FILLER, FUSED, SOURCE, MY_GUARD)
 
 
 def changed(stage: Stage, what: str, port: Port | None, name: str) -> Stage:

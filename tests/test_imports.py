@@ -154,6 +154,7 @@ def test_public_names_of_pipelines():
         "BASIC_CASCADE",
         "CLOUD",
         "EMBEDDED",
+        "HALF_CASCADE",
         "Architecture",
         "Capability",
         "DefinitionError",

@@ -40,7 +40,13 @@ PolicyName = Annotated[
     str | None, typer.Option(help="What may be heard and said: one that ships, or a YAML file; the persona's if none.")
 ]
 StackName = Annotated[str, typer.Option(help="embedded or cloud.")]
-LlmName = Annotated[str | None, typer.Option(help="Another service for the LLM: embedded, anthropic.")]
+LlmName = Annotated[
+    str | None,
+    typer.Option(
+        help="Another service for the LLM: embedded, anthropic; for one that hears, openai-audio, openai-realtime, "
+        "ultravox, nvidia-omni, audio-chat."
+    ),
+]
 SttName = Annotated[str | None, typer.Option(help="Another service for STT: embedded, elevenlabs, deepgram.")]
 TtsName = Annotated[str | None, typer.Option(help="Another service for TTS: embedded, elevenlabs.")]
 EarName = Annotated[
@@ -147,7 +153,8 @@ def talk(
     from pipelines.app.server import leave, run
 
     with reported():
-        chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
+        chosen = architectures.get(architecture)
+        services = _stack(chosen, stack, llm, stt, tts)
         ears = _ears(ear, chosen, services)
     with reported(), _Loading() as loading:
         status = run(
@@ -197,7 +204,7 @@ def reply(
             raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
         chosen = architectures.get(architecture)
         speaker = _speaker(persona, policy)
-        services = _stack(stack, llm, stt, tts)
+        services = _stack(chosen, stack, llm, stt, tts)
         check(chosen, services)
         observers = _watching(record, personal)
         ears = _ears(ear, chosen, services)
@@ -233,10 +240,12 @@ def _exporting(url: str | None) -> bool:
     return True
 
 
-def _stack(stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
-    from pipelines.stacks.catalogue import choose
+def _stack(architecture: Any, stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
+    from pipelines.stacks.catalogue import check_filled, choose
 
-    return choose(stack, LLM=llm, STT=stt, TTS=tts)
+    services = choose(stack, LLM=llm, STT=stt, TTS=tts)
+    check_filled(architecture, services)
+    return services
 
 
 def _ears(model: str | None, chosen: Any = None, stack: Any = None) -> Callable[[], Any] | None:
@@ -332,7 +341,8 @@ def daily(
     from pipelines.app.daily import join
 
     with reported():
-        chosen, services = architectures.get(architecture), _stack(stack, llm, stt, tts)
+        chosen = architectures.get(architecture)
+        services = _stack(chosen, stack, llm, stt, tts)
         observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
         speaker, ears = _speaker(persona, policy), _ears(ear, chosen, services)
         run(join(room_url, token, chosen, services, speaker, observers(), limit, tracing, ears and ears()))

@@ -21,7 +21,6 @@ from pipecat.frames.frames import (
     TranscriptionFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.processors.frame_processor import FrameDirection
 
 from guardrails import Policy
 from pipelines.assemble import assemble
@@ -182,7 +181,7 @@ class _Watch(BaseObserver):
     async def on_push_frame(self, data: FramePushed) -> None:
         # One observer for both: Pipecat runs a task and a queue for each.
         await self._line.latency.on_push_frame(data)
-        self._line.see(data.frame, data.source.name.split("#")[0], data.direction)
+        self._line.see(data.frame, data.source.name.split("#")[0])
 
 
 class _Line:
@@ -210,7 +209,7 @@ class _Line:
         """Seconds since the conversation began."""
         return self._loop.time() - self.begun
 
-    def see(self, frame: Frame, processor: str, direction: FrameDirection) -> None:
+    def see(self, frame: Frame, processor: str) -> None:
         """Take note of a frame."""
         if isinstance(frame, MetricsFrame):
             return
@@ -222,7 +221,7 @@ class _Line:
         self.events.append(Event(self.now, processor, type(frame).__name__, detail))
         if isinstance(frame, ErrorFrame):
             self.errors.append(frame.error)
-        elif direction is FrameDirection.DOWNSTREAM and isinstance(frame, TranscriptionFrame) and self._current:
+        elif isinstance(frame, TranscriptionFrame) and self._current:
             self._current.transcript = f"{self._current.transcript} {frame.text}".strip()
         elif isinstance(frame, BotStoppedSpeakingFrame):
             self._stopped = True

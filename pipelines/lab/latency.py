@@ -49,9 +49,9 @@ MARKS = {
 SLOTS = {
     "end_of_speech_noticed": ("VAD",),
     "transcript": ("STT",),
-    "turn_decided": ("USER_TURN",),
-    "first_token": ("LLM",),
-    "first_clause": ("LLM", "SENTENCES"),
+    "turn_decided": ("USER_TURN", "SPOKEN_TURN"),
+    "first_token": ("LLM", "AUDIO_LLM"),
+    "first_clause": ("LLM", "AUDIO_LLM", "SENTENCES"),
     "first_speech": ("TTS",),
     "heard": ("AUDIO_OUT",),
 }

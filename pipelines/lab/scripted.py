@@ -14,9 +14,11 @@ from pipecat.frames.frames import (
     EagerEndOfTurnCancelFrame,
     Frame,
     FunctionCallFromLLM,
+    InterruptionFrame,
     LLMContextFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    LLMServiceMetadataFrame,
     StartFrame,
     STTMetadataFrame,
     SystemFrame,
@@ -229,6 +231,72 @@ class ScriptedLLM(LLMService):
 
     async def _run_tool(self, params: FunctionCallParams) -> None:
         await params.result_callback(self._called.result if self._called else None)
+
+
+class ScriptedAudioLLM(ScriptedLLM):
+    """Hears each of the caller's turns itself, takes as long to understand it as the recogniser of its profile, and
+    answers it as `ScriptedLLM` does. What it understood it tells upstream, as such models do.
+
+    Args:
+        hearing: When it has understood.
+        profile: When tokens come.
+        conversation: The script.
+        context: What the conversation remembers.
+    """
+
+    def __init__(
+        self, hearing: ProfileSTT, profile: ProfileLLM, conversation: Conversation, context: LLMContext
+    ) -> None:
+        super().__init__(profile, conversation)
+        self._hearing = hearing
+        self._remembered = context
+        self._said: list[CallerSays] = []
+        self._turn: asyncio.Task[None] | None = None
+
+    def service_metadata_frame(self) -> LLMServiceMetadataFrame:
+        return LLMServiceMetadataFrame(service_name=self.name, is_realtime_service=True)
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, LLMContextFrame) and not _answers_a_tool(frame.context):
+            # It tells of what was understood and answered.
+            return
+        await super().process_frame(frame, direction)
+        if isinstance(frame, CallerSpeechFrame) and frame.begins:
+            self._said.append(frame.said)
+        elif isinstance(frame, InterruptionFrame):
+            await self._stop_answering()
+        elif isinstance(frame, UserStoppedSpeakingFrame) and self._said:
+            said, self._said = self._said, []
+            await self._stop_answering()
+            self._turn = self.create_task(self._understand(said), f"{self}::turn")
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        await self._stop_answering()
+
+    async def _stop_answering(self) -> None:
+        if self._turn:
+            turn, self._turn = self._turn, None
+            await self.cancel_task(turn)
+
+    async def _understand(self, said: list[CallerSays]) -> None:
+        own = said[-1].stt_delay
+        await asyncio.sleep(self._hearing.final_ms.draw() / 1000 if own is None else own)
+        text = " ".join(each.heard for each in said)
+        await self.push_frame(
+            TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True), FrameDirection.UPSTREAM
+        )
+        asked = LLMContext(messages=[*self._remembered.messages, {"role": "user", "content": text}])
+        await self.push_frame(LLMFullResponseStartFrame())
+        try:
+            await self._answer(asked, speculative=False)
+        finally:
+            await self.push_frame(LLMFullResponseEndFrame())
+
+
+def _answers_a_tool(context: LLMContext) -> bool:
+    last = context.messages[-1] if context.messages else None
+    return isinstance(last, dict) and last.get("role") == "tool"
 
 
 class ScriptedTTS(TTSService):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.stacks import cloud
+from pipelines.definition import Architecture
+from pipelines.stacks import cloud, listening
 from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.stack import Service, Stack, StackError
 
@@ -11,12 +12,30 @@ STACKS: dict[str, Stack] = {"embedded": EMBEDDED, "cloud": cloud.CLOUD}
 SERVICES: dict[str, dict[str, Service]] = {
     "STT": {service.name: service for service in (EMBEDDED.services["STT"], cloud.elevenlabs_stt(), cloud.deepgram())},
     "LLM": {service.name: service for service in (EMBEDDED.services["LLM"], cloud.anthropic())},
+    "AUDIO_LLM": {
+        service.name: service
+        for service in (
+            listening.openai_audio(),
+            listening.openai_realtime(),
+            listening.ultravox(),
+            listening.nvidia_omni(),
+            listening.audio_chat(),
+            listening.gemini_live(),
+        )
+    },
     "TTS": {service.name: service for service in (EMBEDDED.services["TTS"], cloud.elevenlabs_tts())},
 }
+
+INSTEAD = {"LLM": "AUDIO_LLM"}
+"""Slots that are filled by the same choice, as an architecture has one or the other."""
 
 
 def choose(stack: str = "embedded", **slots: str | None) -> Stack:
     """A stack by name, with services by name in some of its slots, e.g. `choose("embedded", LLM="anthropic")`.
+
+    Args:
+        stack: A name in `STACKS`.
+        slots: A name in `SERVICES` for each slot that is to be filled otherwise. `LLM` also takes those that hear.
 
     Raises:
         StackError: If there is no stack or service of that name.
@@ -27,7 +46,26 @@ def choose(stack: str = "embedded", **slots: str | None) -> Stack:
     for slot, name in slots.items():
         if name is None:
             continue
-        if name not in SERVICES[slot]:
-            raise StackError(f"no service {name!r} for {slot}: choose {' or '.join(SERVICES[slot])}")
-        chosen[slot] = SERVICES[slot][name]
+        known = {filled: SERVICES[filled] for filled in (slot, INSTEAD.get(slot, slot))}
+        found = next((filled for filled, services in known.items() if name in services), None)
+        if found is None:
+            every = [each for services in known.values() for each in services]
+            raise StackError(f"no service {name!r} for {slot}: choose {' or '.join(every)}")
+        chosen[found] = SERVICES[found][name]
     return STACKS[stack].replace(**chosen)
+
+
+def check_filled(architecture: Architecture, stack: Stack) -> None:
+    """Refuse an architecture with a slot that a stack leaves empty, and say by which choice it is filled.
+
+    Raises:
+        StackError: Naming the slot and what there is for it.
+    """
+    for stage in architecture.services:
+        if stage.name not in stack.services and stage.name in SERVICES:
+            choice = next((slot for slot, other in INSTEAD.items() if other == stage.name), stage.name).lower()
+            fitting = [name for name, service in SERVICES[stage.name].items() if stage.needs <= service.provides]
+            raise StackError(
+                f"{architecture.name}: {stage} is filled by nothing in the stack {stack.name}: "
+                f"choose {' or '.join(fitting)} with --{choice}"
+            )

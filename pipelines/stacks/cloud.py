@@ -63,7 +63,7 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
         key = os.environ["ANTHROPIC_API_KEY"]
         client = AsyncAnthropic(
             api_key=key,
-            base_url=_endpoint("ANTHROPIC_BASE_URL", base_url, "https://api.anthropic.com"),
+            base_url=address("ANTHROPIC_BASE_URL", base_url, "https://api.anthropic.com"),
             timeout=Timeout(STALL_SECS, connect=CONNECT_SECS),
             max_retries=0,
         )
@@ -111,7 +111,7 @@ def elevenlabs_tts(*, model: str = ELEVENLABS_TTS_MODEL, base_url: str | None = 
     def build(session: Session) -> FrameProcessor:
         from processors.cloud.elevenlabs import ElevenLabsTTS
 
-        endpoint = _endpoint("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
+        endpoint = address("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
         return ElevenLabsTTS(
             api_key=os.environ["ELEVENLABS_API_KEY"],
             url="ws" + endpoint.removeprefix("http"),
@@ -156,7 +156,7 @@ def elevenlabs_stt(*, model: str = ELEVENLABS_STT_MODEL, base_url: str | None = 
 
         from processors.cloud.elevenlabs import ElevenLabsSTT
 
-        endpoint = _endpoint("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
+        endpoint = address("ELEVENLABS_BASE_URL", base_url, ELEVENLABS_URL)
         if not endpoint.startswith("https://"):
             raise StackError(f"STT: elevenlabs needs an https address, not {endpoint}: correct ELEVENLABS_BASE_URL")
         return ElevenLabsSTT(
@@ -185,7 +185,7 @@ def deepgram(*, model: str = DEEPGRAM_MODEL, base_url: str | None = None) -> Ser
 
         return DeepgramSTTService(
             api_key=os.environ["DEEPGRAM_API_KEY"],
-            base_url=_endpoint("DEEPGRAM_BASE_URL", base_url, "https://api.deepgram.com"),
+            base_url=address("DEEPGRAM_BASE_URL", base_url, "https://api.deepgram.com"),
             settings=DeepgramSTTService.Settings(model=model, language=Language.EN, interim_results=True),
         )
 
@@ -216,7 +216,7 @@ class Voices:
         from elevenlabs.core.api_error import ApiError
         from loguru import logger
 
-        endpoint = _endpoint("ELEVENLABS_BASE_URL", self.base_url, ELEVENLABS_URL)
+        endpoint = address("ELEVENLABS_BASE_URL", self.base_url, ELEVENLABS_URL)
         names: dict[str, str] = {}
         try:
             with httpx.Client(timeout=httpx.Timeout(STALL_SECS, connect=CONNECT_SECS)) as http:
@@ -261,7 +261,12 @@ def _reason(body: object) -> str | None:
     return detail.get("status") if isinstance(detail, dict) else None
 
 
-def _endpoint(variable: str, given: str | None, default: str) -> str:
+def address(variable: str, given: str | None, default: str) -> str:
+    """A vendor's address: the one given, the one in an environment variable, or the usual one.
+
+    Raises:
+        StackError: If it is no address.
+    """
     url = (given or os.environ.get(variable) or default).rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -49,6 +49,12 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
         built.append(ScriptedLLM(profile.llm, conversation))
         return built[-1]
 
+    def audio_llm(session: Session) -> FrameProcessor:
+        from pipelines.lab.scripted import ScriptedAudioLLM
+
+        built.append(ScriptedAudioLLM(profile.stt, profile.llm, conversation, session.context))
+        return built[-1]
+
     def tts(session: Session) -> FrameProcessor:
         from pipelines.lab.scripted import ScriptedTTS
 
@@ -72,6 +78,11 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
             "VAD": Service(profile.vad.service, vad),
             "STT": Service(profile.stt.service, stt),
             "LLM": Service(profile.llm.service, llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS})),
+            "AUDIO_LLM": Service(
+                profile.llm.service,
+                audio_llm,
+                frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.TOOLS}),
+            ),
             "TTS": Service(profile.tts.service, tts, frozenset({Capability.WORD_TIMESTAMPS, Capability.PERSONA_VOICE})),
         },
         turns=turns,

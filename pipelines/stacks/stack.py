@@ -153,7 +153,7 @@ class Stack:
             _prepare_policy,
             *(self.services[stage.name].load for stage in architecture.services),
         ]
-        if self.turns is None and any(stage.name == "USER_TURN" for stage in architecture.stages):
+        if self.turns is None and any(stage.name in ("USER_TURN", "SPOKEN_TURN") for stage in architecture.stages):
             loads.append(_load_turn_model)
         if any(stage.name == "HEARING" and stage.name not in self.services for stage in architecture.stages):
             loads.append(_load_hearing)

@@ -36,10 +36,12 @@ class TurnDecision:
         rules: How long a silence has to be.
         transcript_wait: Seconds after the end of the voice within which a recogniser that doesn't mark its last
             transcript as final has sent it.
+        by_words: Whether words come. If not, the sound alone decides, and no answer is begun ahead.
     """
 
     rules: TurnRules
     transcript_wait: float = 1.0
+    by_words: bool = True
     text: str = ""
     speculation: str | None = None
     _speaking: bool = False
@@ -117,7 +119,7 @@ class TurnDecision:
     def early(self, text: str) -> list[Do]:
         """The recogniser's guess, during a pause, at what it has not committed to yet."""
         guess = f"{self.text} {text}".strip()
-        if not guess or self._voice:
+        if not guess or self._voice or not self.by_words:
             return []
         if self.speculation is not None and self._match.matches(self.speculation, guess):
             return []
@@ -133,10 +135,10 @@ class TurnDecision:
     def due(self) -> float | None:
         """When the turn is over if nothing more is heard; None while that cannot be said."""
         waiting = self._speaking or self._voice or self._judging or self._silent_since is None
-        if waiting or not (self.text or self._heard_all):
+        if waiting or (self.by_words and not (self.text or self._heard_all)):
             return None
         needed = silence_needed(self._probability, self.text, self.rules)
-        if not self._heard_all:
+        if self.by_words and not self._heard_all:
             needed = max(needed, self.transcript_wait)
         assert self._silent_since is not None  # noqa: S101
         return self._silent_since + needed

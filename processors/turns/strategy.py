@@ -51,6 +51,18 @@ def turn_strategies(rules: TurnRules | None = None, judge: Judge = _smart_turn_p
     )
 
 
+def by_sound(strategies: UserTurnStrategies) -> UserTurnStrategies:
+    """The same strategies where nobody recognises words: a language model hears the voice itself.
+
+    Pipecat does so too when such a model makes itself known, and warns that it does.
+    """
+    for strategy in strategies.stop or []:
+        if getattr(strategy, "wait_for_transcript", False):
+            strategy.wait_for_transcript = False  # type: ignore[attr-defined]
+    start = [each for each in strategies.start or [] if not isinstance(each, TranscriptionUserTurnStartStrategy)]
+    return UserTurnStrategies(start=start, stop=strategies.stop)
+
+
 class SilenceByMeaning(BaseUserTurnStopStrategy):
     """`TurnDecision` as a Pipecat strategy. The model runs in a thread; nothing here waits for it.
 
@@ -67,6 +79,15 @@ class SilenceByMeaning(BaseUserTurnStopStrategy):
         self._rate = RATE
         self._verdict: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
+
+    @property
+    def wait_for_transcript(self) -> bool:
+        """Whether a turn is over only when there are words; set to False where the sound alone decides."""
+        return self._decision.by_words
+
+    @wait_for_transcript.setter
+    def wait_for_transcript(self, waits: bool) -> None:
+        self._decision.by_words = waits
 
     async def handle_user_turn_started(self) -> None:
         await self._carry_out(self._decision.begin())

@@ -30,7 +30,6 @@ from pipelines.stacks.profile import profile_stack
 PERSONA = "ferni"
 
 PLANNED = {
-    "half_cascade": "Understands the voice itself, answers in words, reads them out.",
     "hybrid": "Recogniser and language model in one, answers in words, reads them out.",
     "sequential_fused": "One model from voice to voice, turn by turn.",
     "duplex_fused": "One model from voice to voice that listens while it speaks.",

@@ -1,0 +1,182 @@
+"""Language models that hear the caller's voice themselves, for the slot AUDIO_LLM."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipelines.definition import Capability
+from pipelines.stacks.cloud import MAX_ANSWER_TOKENS, address
+from pipelines.stacks.stack import IMPORTING, Progress, Service, Session
+
+if TYPE_CHECKING:
+    from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.services.settings import LLMSettings
+
+    from pipelines.personas import Persona
+
+OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_AUDIO_MODEL = "gpt-audio-1.5"
+OPENAI_REALTIME_MODEL = "gpt-realtime-2.1"
+NVIDIA_URL = "https://integrate.api.nvidia.com/v1"
+NVIDIA_OMNI_MODEL = "nvidia/nemotron-3-nano-omni-30b-a3b-reasoning"
+ULTRAVOX_MODEL = "ultravox-v0.7"
+GEMINI_LIVE_MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
+
+HEARS = frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.DELIVERY_TAGS})
+"""What they have in common."""
+
+
+def audio_chat(*, model: str | None = None, base_url: str | None = None) -> Service:
+    """Any chat endpoint of OpenAI's kind that takes sound, as vLLM with Voxtral, Qwen-Omni or Ultravox.
+
+    Args:
+        model: As the endpoint names it; `AUDIO_CHAT_MODEL` if none is given.
+        base_url: Ends in `/v1`; `AUDIO_CHAT_BASE_URL` if none is given. `AUDIO_CHAT_API_KEY` is sent if it is set.
+    """
+    given = {"AUDIO_CHAT_MODEL": model, "AUDIO_CHAT_BASE_URL": base_url}
+
+    def build(session: Session) -> FrameProcessor:
+        return _chat(
+            session,
+            model or os.environ["AUDIO_CHAT_MODEL"],
+            address("AUDIO_CHAT_BASE_URL", base_url, "http://localhost:8000/v1"),
+            os.environ.get("AUDIO_CHAT_API_KEY", ""),
+        )
+
+    keys = tuple(name for name, value in given.items() if value is None)
+    return Service("audio-chat", build, HEARS | {Capability.TOOLS}, _load_chat, keys=keys, settings=_chat_settings)
+
+
+def openai_audio(*, model: str = OPENAI_AUDIO_MODEL, base_url: str | None = None) -> Service:
+    """OpenAI's chat completions with sound in and text out."""
+
+    def build(session: Session) -> FrameProcessor:
+        url = address("OPENAI_BASE_URL", base_url, OPENAI_URL)
+        return _chat(session, model, url, os.environ["OPENAI_API_KEY"])
+
+    provides = HEARS | {Capability.TOOLS}
+    return Service("openai-audio", build, provides, _load_chat, keys=("OPENAI_API_KEY",), settings=_chat_settings)
+
+
+def nvidia_omni(*, model: str = NVIDIA_OMNI_MODEL, base_url: str | None = None) -> Service:
+    """NVIDIA's Nemotron Omni."""
+
+    def load(progress: Progress) -> None:
+        with IMPORTING:
+            import pipecat.services.nvidia.omni.llm  # noqa: F401
+
+    def build(session: Session) -> FrameProcessor:
+        from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
+
+        return NvidiaOmniLLMService(
+            api_key=os.environ["NVIDIA_API_KEY"],
+            base_url=address("NVIDIA_BASE_URL", base_url, NVIDIA_URL),
+            context=session.context,
+            settings=NvidiaOmniLLMService.Settings(
+                model=model, system_instruction=session.persona.instructions, max_tokens=MAX_ANSWER_TOKENS
+            ),
+        )
+
+    provides = HEARS | {Capability.TOOLS}
+    return Service("nvidia-omni", build, provides, load, keys=("NVIDIA_API_KEY",), settings=_chat_settings)
+
+
+def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None = None) -> Service:
+    """OpenAI's Realtime API with text instead of speech for its answers; the pipeline says when a turn is over."""
+
+    def load(progress: Progress) -> None:
+        with IMPORTING:
+            import pipecat.services.openai.realtime.llm  # noqa: F401
+
+    def build(session: Session) -> FrameProcessor:
+        from pipecat.services.openai.realtime import events
+        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+        hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
+        url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
+        return OpenAIRealtimeLLMService(
+            api_key=os.environ["OPENAI_API_KEY"],
+            base_url="ws" + url.removeprefix("http"),
+            settings=OpenAIRealtimeLLMService.Settings(
+                model=model,
+                system_instruction=session.persona.instructions,
+                session_properties=events.SessionProperties(
+                    output_modalities=["text"], audio=events.AudioConfiguration(input=hears)
+                ),
+            ),
+        )
+
+    def prompt(persona: Persona) -> LLMSettings:
+        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+        return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
+
+    provides = HEARS | {Capability.TOOLS}
+    return Service("openai-realtime", build, provides, load, keys=("OPENAI_API_KEY",), settings=prompt)
+
+
+def ultravox(*, model: str = ULTRAVOX_MODEL) -> Service:
+    """Ultravox with text instead of speech for its answers. It says itself when a turn is over, and its prompt stays as
+    it was when the call began."""
+
+    def load(progress: Progress) -> None:
+        with IMPORTING:
+            import pipecat.services.ultravox.llm  # noqa: F401
+
+    def build(session: Session) -> FrameProcessor:
+        from pipecat.services.ultravox.llm import OneShotInputParams, UltravoxRealtimeLLMService
+
+        asked = OneShotInputParams(
+            api_key=os.environ["ULTRAVOX_API_KEY"],
+            system_prompt=session.persona.instructions,
+            model=model,
+            output_medium="text",
+        )
+        return UltravoxRealtimeLLMService(params=asked)
+
+    return Service("ultravox", build, HEARS, load, keys=("ULTRAVOX_API_KEY",))
+
+
+def gemini_live(*, model: str = GEMINI_LIVE_MODEL) -> Service:
+    """Gemini Live, whose models that are served now answer in speech alone (asked for text they end the call with error
+    1007), so that no architecture that needs text can have it."""
+
+    def load(progress: Progress) -> None:
+        with IMPORTING:
+            import pipecat.services.google.gemini_live.llm  # noqa: F401
+
+    def build(session: Session) -> FrameProcessor:
+        from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
+
+        return GeminiLiveLLMService(
+            api_key=os.environ["GOOGLE_API_KEY"],
+            settings=GeminiLiveLLMService.Settings(model=model, system_instruction=session.persona.instructions),
+        )
+
+    return Service("gemini-live", build, frozenset({Capability.AUDIO_IN}), load, keys=("GOOGLE_API_KEY",))
+
+
+def _load_chat(progress: Progress) -> None:
+    with IMPORTING:
+        from openai import AsyncOpenAI
+
+        import processors.cloud.audio_chat  # noqa: F401
+
+        # Most of the library is imported when a client is asked.
+        AsyncOpenAI(api_key="none").chat.completions  # noqa: B018
+
+
+def _chat(session: Session, model: str, url: str, key: str) -> FrameProcessor:
+    from processors.cloud.audio_chat import AudioChatLLM
+
+    settings: dict[str, Any] = {"system_instruction": session.persona.instructions, "max_tokens": MAX_ANSWER_TOKENS}
+    return AudioChatLLM(
+        api_key=key, base_url=url, context=session.context, settings=AudioChatLLM.Settings(model=model, **settings)
+    )
+
+
+def _chat_settings(persona: Persona) -> LLMSettings:
+    from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
+
+    return NvidiaOmniLLMService.Settings(system_instruction=persona.instructions)
