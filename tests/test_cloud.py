@@ -586,7 +586,12 @@ class TestStack:
         ("stack", "services", "message"),
         [
             ("clowd", {}, "no stack 'clowd': choose embedded or cloud"),
-            ("cloud", {"LLM": "gpt"}, "no service 'gpt' for LLM: choose embedded or anthropic"),
+            (
+                "cloud",
+                {"LLM": "gpt"},
+                "no service 'gpt' for LLM: choose embedded or anthropic or openai-audio or "
+                "openai-realtime or ultravox or nvidia-omni or audio-chat or gemini-live",
+            ),
         ],
     )
     def test_an_unknown_name_is_refused_with_those_there_are(

@@ -158,6 +158,7 @@ class _Listening:
         self._speaking = False
         self._began = 0
         self._told_at = 0.0
+        self._looked = False
         self._cues: dict[Part, Cue] = {}
         self._words: list[Words] = []
 
@@ -214,12 +215,13 @@ class _Listening:
         self._transcribed(samples, self._position - round(STOP_SECS * RATE), final=True)
 
     def _look_ahead(self, hear: Callable[[Samples, int], object]) -> None:
-        """Hear what is under way as often as the recogniser tells words that are not final."""
-        if self._utterance.seconds - self._told_at >= INTERIM_SECS:
+        """Hear how the turn begins, when the recogniser tells words that are not final."""
+        if not self._looked and self._utterance.seconds - self._told_at >= INTERIM_SECS:
             self._told_at = self._utterance.seconds
             number = next(self._numbers)
             part = None if self._phrases.of(number) else self._phrases.underway(number)
             if part is not None and len(part.samples) >= ENOUGH_SECS * RATE:
+                self._looked = True
                 hear(part.samples, self._start + part.start)
 
     def _transcribed(self, samples: Samples, end: int, *, final: bool) -> None:
@@ -241,6 +243,7 @@ class _Listening:
                 self._turn_over()
 
     def _turn_over(self) -> None:
+        self._looked = False
         number = next(self._numbers)
         parts = self._phrases.of(number)
         self._phrases.turn_ended(number)

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import personas
 from pipelines.architectures import ARCHITECTURES
 from pipelines.assemble import check
-from pipelines.definition import DELIVERY, HEARING, Architecture, DefinitionError, Port
+from pipelines.definition import AUDIO_LLM, DELIVERY, HEARING, Architecture, DefinitionError, Port
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
 from pipelines.lab import virtual
@@ -440,6 +440,8 @@ def by_definition(architecture: Architecture) -> dict[str, Cell]:
 def _by_stages(architecture: Architecture) -> Cell:
     """Who is told how something was said."""
     names = {stage.name for stage in architecture.stages}
+    if AUDIO_LLM.name in names:
+        return Cell(Kind.DEFINITION, AUDIO_LLM.name, "the LLM hears it itself")
     if HEARING.name not in names:
         return Cell(Kind.DEFINITION, f"it has no stage {HEARING.name}", "nobody is told")
     if DELIVERY.name not in names:
