@@ -196,7 +196,7 @@ def test_a_claim_about_cost_is_met_under_its_own_assumptions(comparison: Compari
 
 
 def test_the_table_tells_kinds_apart_in_every_cell(comparison: Comparison) -> None:
-    console = Console(width=160, record=True, file=io.StringIO())
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(render(comparison, claims(comparison)))
     text = console.export_text()
     assert re.search(r"median +│ +600 ms p │ +1,991 ms p", text)
