@@ -35,7 +35,7 @@ from pipecat.transports.base_transport import BaseTransport
 from typer.testing import CliRunner
 
 from guardrails.policy import Policy
-from pipelines import HALF_CASCADE, DefinitionError, Persona, assemble
+from pipelines import ADVANCED_CASCADE, HALF_CASCADE, DefinitionError, Persona, assemble
 from pipelines.app.cli import app
 from pipelines.lab.caller import Turn, calling
 from pipelines.stacks import Session, Stack, StackError, listening
@@ -186,6 +186,10 @@ class TestBuild:
         with pytest.raises(StackError, match="AUDIO_LLM is filled by nothing in the stack embedded: choose openai-aud"):
             check_filled(HALF_CASCADE, EMBEDDED)
         check_filled(HALF_CASCADE, choose("embedded", LLM="ultravox"))
+
+    def test_a_model_that_hears_is_refused_where_it_would_hear_nothing(self) -> None:
+        with pytest.raises(StackError, match="advanced_cascade: has no AUDIO_LLM, which ultravox would fill: choose h"):
+            check_filled(ADVANCED_CASCADE, choose("embedded", LLM="ultravox"))
 
     def test_on_the_command_line(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         recording = tmp_path / "tone.wav"

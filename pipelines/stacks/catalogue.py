@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.architectures import ARCHITECTURES
 from pipelines.definition import Architecture
 from pipelines.stacks import cloud, listening
 from pipelines.stacks.embedded import EMBEDDED
@@ -56,11 +57,20 @@ def choose(stack: str = "embedded", **slots: str | None) -> Stack:
 
 
 def check_filled(architecture: Architecture, stack: Stack) -> None:
-    """Refuse an architecture with a slot that a stack leaves empty, and say by which choice it is filled.
+    """Refuse an architecture with a slot that a stack leaves empty, and say by which choice it is filled; and a service
+    that was chosen for a slot that the architecture has not.
 
     Raises:
         StackError: Naming the slot and what there is for it.
     """
+    slots = {stage.name for stage in architecture.services}
+    for other in INSTEAD.values():
+        if other in stack.services and other not in slots:
+            having = [each.name for each in ARCHITECTURES if any(stage.name == other for stage in each.stages)]
+            raise StackError(
+                f"{architecture.name}: has no {other}, which {stack.services[other].name} would fill: "
+                f"choose {' or '.join(having)} with --architecture, or another service"
+            )
     for stage in architecture.services:
         if stage.name not in stack.services and stage.name in SERVICES:
             choice = next((slot for slot, other in INSTEAD.items() if other == stage.name), stage.name).lower()
