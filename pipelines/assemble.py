@@ -231,17 +231,18 @@ def assemble(
         policies.check_persona(session.persona, policy)
     made: dict[str, FrameProcessor] = {}
     parts = Parts(transport, pair, Guards(policy, session.context), session, made, ear)
+    writer = architecture.writer
     briefed = replace(session, persona=_briefed(session.persona, architecture, stack))
     for stage in architecture.stages:
         service = stack.services.get(stage.name)
-        known = briefed if stage == architecture.writer else session
+        known = briefed if stage == writer else session
         made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     processors = _guarded(architecture, stack, named, parts.guards)
-    if others and architecture.writer is not None:
-        session.switchboard = _switchboard(session, stack.services[architecture.writer.name], stack, others)
-        processors.insert(processors.index(made[architecture.writer.name]), session.switchboard)
+    if others and writer is not None:
+        session.switchboard = _switchboard(session, stack.services[writer.name], stack, others)
+        processors.insert(processors.index(made[writer.name]), session.switchboard)
     worker = PipelineWorker(
         Pipeline(processors),
         params=PipelineParams(

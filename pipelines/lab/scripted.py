@@ -134,10 +134,15 @@ class ScriptedSTT(FrameProcessor):
             self.create_task(self._transcribe(said), f"{self}::transcribe")
 
     async def _transcribe(self, said: list[CallerSays]) -> None:
-        own = said[-1].stt_delay
-        await asyncio.sleep(self._profile.final_ms.draw() / 1000 if own is None else own)
-        text = " ".join(each.heard for each in said)
-        await self.push_frame(TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True))
+        await self.push_frame(await _transcript(said, self._profile))
+
+
+async def _transcript(said: list[CallerSays], profile: ProfileSTT) -> TranscriptionFrame:
+    """What is understood of what was said, when it is."""
+    own = said[-1].stt_delay
+    await asyncio.sleep(profile.final_ms.draw() / 1000 if own is None else own)
+    text = " ".join(each.heard for each in said)
+    return TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True)
 
 
 class ScriptedLLM(LLMService):
@@ -184,9 +189,12 @@ class ScriptedLLM(LLMService):
         if not isinstance(frame, LLMContextFrame):
             await self.push_frame(frame, direction)
             return
+        await self._respond(frame.context, speculative=frame.speculation is not None)
+
+    async def _respond(self, context: LLMContext, *, speculative: bool) -> None:
         try:
             await self.push_frame(LLMFullResponseStartFrame())
-            await self._answer(frame.context, speculative=frame.speculation is not None)
+            await self._answer(context, speculative=speculative)
         finally:
             await self.push_frame(LLMFullResponseEndFrame())
 
@@ -280,18 +288,10 @@ class ScriptedAudioLLM(ScriptedLLM):
             await self.cancel_task(turn)
 
     async def _understand(self, said: list[CallerSays]) -> None:
-        own = said[-1].stt_delay
-        await asyncio.sleep(self._hearing.final_ms.draw() / 1000 if own is None else own)
-        text = " ".join(each.heard for each in said)
-        await self.push_frame(
-            TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True), FrameDirection.UPSTREAM
-        )
-        asked = LLMContext(messages=[*self._remembered.messages, {"role": "user", "content": text}])
-        await self.push_frame(LLMFullResponseStartFrame())
-        try:
-            await self._answer(asked, speculative=False)
-        finally:
-            await self.push_frame(LLMFullResponseEndFrame())
+        understood = await _transcript(said, self._hearing)
+        await self.push_frame(understood, FrameDirection.UPSTREAM)
+        asked = LLMContext(messages=[*self._remembered.messages, {"role": "user", "content": understood.text}])
+        await self._respond(asked, speculative=False)
 
 
 def _answers_a_tool(context: LLMContext) -> bool:

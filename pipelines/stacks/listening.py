@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pipelines.definition import Capability
 from pipelines.stacks.cloud import MAX_ANSWER_TOKENS, address
@@ -11,6 +13,7 @@ from pipelines.stacks.stack import IMPORTING, Progress, Service, Session
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
     from pipecat.services.settings import LLMSettings
 
     from pipelines.personas import Persona
@@ -62,32 +65,25 @@ def openai_audio(*, model: str = OPENAI_AUDIO_MODEL, base_url: str | None = None
 def nvidia_omni(*, model: str = NVIDIA_OMNI_MODEL, base_url: str | None = None) -> Service:
     """NVIDIA's Nemotron Omni."""
 
-    def load(progress: Progress) -> None:
-        with IMPORTING:
-            import pipecat.services.nvidia.omni.llm  # noqa: F401
-
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
 
-        return NvidiaOmniLLMService(
-            api_key=os.environ["NVIDIA_API_KEY"],
-            base_url=address("NVIDIA_BASE_URL", base_url, NVIDIA_URL),
-            context=session.context,
-            settings=NvidiaOmniLLMService.Settings(
-                model=model, system_instruction=session.persona.instructions, max_tokens=MAX_ANSWER_TOKENS
-            ),
-        )
+        url = address("NVIDIA_BASE_URL", base_url, NVIDIA_URL)
+        return _hearing(NvidiaOmniLLMService, session, model, url, os.environ["NVIDIA_API_KEY"])
 
     provides = HEARS | {Capability.TOOLS}
-    return Service("nvidia-omni", build, provides, load, keys=("NVIDIA_API_KEY",), settings=_chat_settings)
+    return Service(
+        "nvidia-omni",
+        build,
+        provides,
+        _importing("pipecat.services.nvidia.omni.llm"),
+        keys=("NVIDIA_API_KEY",),
+        settings=_chat_settings,
+    )
 
 
 def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None = None) -> Service:
     """OpenAI's Realtime API with text instead of speech for its answers; the pipeline says when a turn is over."""
-
-    def load(progress: Progress) -> None:
-        with IMPORTING:
-            import pipecat.services.openai.realtime.llm  # noqa: F401
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.openai.realtime import events
@@ -113,16 +109,19 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
         return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
 
     provides = HEARS | {Capability.TOOLS}
-    return Service("openai-realtime", build, provides, load, keys=("OPENAI_API_KEY",), settings=prompt)
+    return Service(
+        "openai-realtime",
+        build,
+        provides,
+        _importing("pipecat.services.openai.realtime.llm"),
+        keys=("OPENAI_API_KEY",),
+        settings=prompt,
+    )
 
 
 def ultravox(*, model: str = ULTRAVOX_MODEL) -> Service:
     """Ultravox with text instead of speech for its answers. It says itself when a turn is over, and its prompt stays as
     it was when the call began."""
-
-    def load(progress: Progress) -> None:
-        with IMPORTING:
-            import pipecat.services.ultravox.llm  # noqa: F401
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.ultravox.llm import OneShotInputParams, UltravoxRealtimeLLMService
@@ -135,16 +134,12 @@ def ultravox(*, model: str = ULTRAVOX_MODEL) -> Service:
         )
         return UltravoxRealtimeLLMService(params=asked)
 
-    return Service("ultravox", build, HEARS, load, keys=("ULTRAVOX_API_KEY",))
+    return Service("ultravox", build, HEARS, _importing("pipecat.services.ultravox.llm"), keys=("ULTRAVOX_API_KEY",))
 
 
 def gemini_live(*, model: str = GEMINI_LIVE_MODEL) -> Service:
     """Gemini Live, whose models that are served now answer in speech alone (asked for text they end the call with error
     1007), so that no architecture that needs text can have it."""
-
-    def load(progress: Progress) -> None:
-        with IMPORTING:
-            import pipecat.services.google.gemini_live.llm  # noqa: F401
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.google.gemini_live.llm import GeminiLiveLLMService
@@ -154,7 +149,23 @@ def gemini_live(*, model: str = GEMINI_LIVE_MODEL) -> Service:
             settings=GeminiLiveLLMService.Settings(model=model, system_instruction=session.persona.instructions),
         )
 
-    return Service("gemini-live", build, frozenset({Capability.AUDIO_IN}), load, keys=("GOOGLE_API_KEY",))
+    return Service(
+        "gemini-live",
+        build,
+        frozenset({Capability.AUDIO_IN}),
+        _importing("pipecat.services.google.gemini_live.llm"),
+        keys=("GOOGLE_API_KEY",),
+    )
+
+
+def _importing(module: str) -> Callable[[Progress], None]:
+    """Loads a service of which nothing but its code is on this machine."""
+
+    def load(progress: Progress) -> None:
+        with IMPORTING:
+            import_module(module)
+
+    return load
 
 
 def _load_chat(progress: Progress) -> None:
@@ -170,10 +181,13 @@ def _load_chat(progress: Progress) -> None:
 def _chat(session: Session, model: str, url: str, key: str) -> FrameProcessor:
     from processors.cloud.audio_chat import AudioChatLLM
 
-    settings: dict[str, Any] = {"system_instruction": session.persona.instructions, "max_tokens": MAX_ANSWER_TOKENS}
-    return AudioChatLLM(
-        api_key=key, base_url=url, context=session.context, settings=AudioChatLLM.Settings(model=model, **settings)
-    )
+    return _hearing(AudioChatLLM, session, model, url, key)
+
+
+def _hearing(kind: type[NvidiaOmniLLMService], session: Session, model: str, url: str, key: str) -> FrameProcessor:
+    prompt = session.persona.instructions
+    settings = kind.Settings(model=model, system_instruction=prompt, max_tokens=MAX_ANSWER_TOKENS)
+    return kind(api_key=key, base_url=url, context=session.context, settings=settings)
 
 
 def _chat_settings(persona: Persona) -> LLMSettings:

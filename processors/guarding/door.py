@@ -15,7 +15,6 @@ from pipecat.frames.frames import (
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.llm_service import LLMService
 
 from processors.guarding.frames import GenerationStoppedFrame, UnclearedTextFrame, clear, is_cleared, to_be_said
 from processors.guarding.guarding import Guarding
@@ -75,29 +74,22 @@ def veil(writer: FrameProcessor) -> None:
     service.process_frame = process_frame
     if hasattr(service, "_push_llm_text"):
         pushed = service._push_llm_text
-        takes_out = type(service)._push_llm_text is not LLMService._push_llm_text
 
         async def push_text(text: str) -> None:
             # Pipecat's tracing writes down what passes `push_frame` as text.
             if service._filter_incomplete_user_turns:
                 await pushed(text)
                 return
-            if takes_out:
-                # Of what such a model writes not all is to be said: it writes down what it heard as well.
-                outer = service.push_frame
+            outer = service.push_frame
 
-                async def push_veiled(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-                    await outer(veiled(frame), direction)
+            async def push_veiled(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+                await outer(veiled(frame), direction)
 
-                service.push_frame = push_veiled
-                try:
-                    await pushed(text)
-                finally:
-                    service.push_frame = outer
-                return
-            if service.reports_ttfat:
-                await service.stop_ttfat_metrics()
-            await service.push_frame(UnclearedTextFrame(text, _skips(service, None)))
+            service.push_frame = push_veiled
+            try:
+                await pushed(text)
+            finally:
+                service.push_frame = outer
 
         service._push_llm_text = push_text
 

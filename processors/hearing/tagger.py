@@ -154,11 +154,7 @@ class Tagger(FrameProcessor):
         Only how the turn began is waited for, once: what the model has read goes to waste if it is told otherwise the
         next time, and what it could read meanwhile is read later.
         """
-        cues = [
-            cue
-            for part in self._phrases.of(frame.id)
-            if (task := self._hearing[part]).done() and (cue := task.result()) is not None
-        ] or await self._beginning(frame.id)
+        cues = self._heard(self._phrases.of(frame.id)) or await self._beginning(frame.id)
         if self._so_far != frame.id:
             return
         if cues:
@@ -199,6 +195,11 @@ class Tagger(FrameProcessor):
         tasks = [self._hearing[part] for part in parts]
         if tasks:
             await asyncio.wait(tasks, timeout=WAIT_SECS)
+        return self._heard(parts)
+
+    def _heard(self, parts: Sequence[Part]) -> list[Cue]:
+        """How those of the parts were said that have been heard by now."""
+        tasks = [self._hearing[part] for part in parts]
         return [cue for task in tasks if task.done() and (cue := task.result()) is not None]
 
     def _turn_done(self, number: int) -> None:
