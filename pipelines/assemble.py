@@ -55,6 +55,8 @@ class Parts:
     """Those of all stages, by name; filled as they are made."""
     ear: Ear | None = None
     """What hears how the caller speaks; None for the project's own."""
+    eloquent: bool = True
+    """Whether the language model is worth a sentence on how something was said."""
 
     @cached_property
     def director(self) -> Director:
@@ -65,7 +67,10 @@ class Parts:
         """What the language model is told of how something was said, and how to answer it; empty for nothing."""
         from processors.hearing.describe import describe
 
-        return " ".join(filter(None, (describe(cue), self.director.direct(cue).hint)))
+        direction = self.director.direct(cue)
+        if not self.eloquent:
+            return direction.rule if direction.hint else ""
+        return " ".join(filter(None, (describe(cue), direction.hint)))
 
     def voice(self) -> Any:
         """The settings of the voice."""
@@ -230,7 +235,8 @@ def assemble(
     if any(stage.clears for stage in architecture.stages):
         policies.check_persona(session.persona, policy)
     made: dict[str, FrameProcessor] = {}
-    parts = Parts(transport, pair, Guards(policy, session.context), session, made, ear)
+    eloquent = _eloquent(architecture, stack)
+    parts = Parts(transport, pair, Guards(policy, session.context), session, made, ear, eloquent)
     writer = architecture.writer
     briefed = replace(session, persona=_briefed(session.persona, architecture, stack))
     for stage in architecture.stages:
@@ -266,17 +272,27 @@ def assemble(
     return worker
 
 
+def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
+    """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
+    read or write is heard as a delay."""
+    writer = architecture.writer if architecture is not None else None
+    return writer is not None and Capability.DELIVERY_TAGS in stack.services[writer.name].provides
+
+
 def _briefed(persona: Persona, architecture: Architecture | None, stack: Stack) -> Persona:
-    """A persona as the language model knows it: told of tags where they are taken out again and the model is worth
-    telling. A small one writes few, and every token more to read or write is heard as a delay."""
+    """A persona as the language model knows it: told of tags where they are taken out again, if it is worth that, and
+    of what it will be told of the caller's voice, if that is no more than a name."""
+    from processors.speaking.director import legend, rules
     from processors.speaking.tags import prompt
 
-    taken_out = architecture is not None and any(stage.name == TAGS.name for stage in architecture.stages)
-    writer = architecture.writer if architecture is not None else None
-    service = stack.services[writer.name] if writer is not None else None
-    if not taken_out or service is None or Capability.DELIVERY_TAGS not in service.provides:
+    stages = {stage.name for stage in architecture.stages} if architecture is not None else set()
+    eloquent = _eloquent(architecture, stack)
+    told = prompt() if eloquent and TAGS.name in stages else ""
+    if not eloquent and HEARING.name in stages:
+        told = legend(rules())
+    if not told:
         return persona
-    return persona.model_copy(update={"instructions": f"{persona.instructions}\n\n{prompt()}"})
+    return persona.model_copy(update={"instructions": f"{persona.instructions}\n\n{told}"})
 
 
 def _guarded(

@@ -100,8 +100,7 @@ async def test_an_angry_and_a_calm_caller_are_answered_differently_in_words_and_
     told = [
         [message["content"] for message in call.messages if message["role"] == "developer"] for call in (calm, angry)
     ]
-    assert told[0] != told[1]
-    assert "upset" in told[1][0]
+    assert told == [[], ["frustrated"]]
     assert [message["role"] for message in angry.messages] == ["developer", "user", "assistant"]
     (settings,) = angry.noted.settings
     assert isinstance(settings.speed, float)

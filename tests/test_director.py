@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from processors.hearing.cues import EMOTIONS, Cue, Score
 from processors.speaking.delivery import SCALES, Delivery
-from processors.speaking.director import Bounds, Direction, Director, DirectorError, Rules, When, load, rules
+from processors.speaking.director import Bounds, Direction, Director, DirectorError, Rules, When, legend, load, rules
 from processors.speaking.styles import shipped
 
 LOW = Delivery(warmth=-0.2, energy=-0.1, pace=-0.2)
@@ -66,6 +66,13 @@ def test_a_frustrated_caller_is_answered_slower_warmer_softer_and_without_jokes(
     assert direction.delivery.pace < 0 < direction.delivery.warmth
     assert direction.delivery.softness > 0
     assert "no jokes" in direction.hint
+
+
+def test_a_small_model_knows_every_rule_that_it_can_be_told_of() -> None:
+    known = legend(rules())
+    for rule in rules().rules:
+        assert (f"{rule.name}: {rule.hint}" in known) is bool(rule.hint)
+    assert legend(Rules(rules=())) == ""
 
 
 @given(st.sampled_from(rules().rules))

@@ -16,18 +16,20 @@ from pipecat.transports.base_transport import BaseTransport
 from scripted_daily import Room
 from typer.testing import CliRunner
 
-from pipelines import ADVANCED_CASCADE, BASIC_CASCADE, DefinitionError, Persona, assemble
+from pipelines import ADVANCED_CASCADE, BASIC_CASCADE, Capability, DefinitionError, Persona, assemble
 from pipelines.app import daily
 from pipelines.app.cli import app
 from pipelines.app.reply import hold
 from pipelines.app.server import Talk
 from pipelines.lab.caller import calling
 from pipelines.lab.trace import Trace
+from pipelines.stacks import Service, Session
 from processors.hearing.cues import Cue, Score
 from processors.pcm import Samples, to_pcm
 from tests import standin
 from tests.harness import on_virtual_time
 from tests.speech import needs, needs_heads, real, say
+from tests.standin import ScriptedLLM
 from tests.test_cli import antiphon
 from tests.test_hearing_wav2vec2 import stand_in
 from tests.test_talk_server import peer, ready
@@ -53,12 +55,24 @@ class UpsetEar:
         self.turns += 1
 
 
+@pytest.mark.parametrize(
+    ("provides", "message"),
+    [
+        ({Capability.TEXT_OUT, Capability.DELIVERY_TAGS}, "(The caller sounds upset.) Be brief and kind, no jokes."),
+        ({Capability.TEXT_OUT}, "frustrated"),
+    ],
+    ids=["in a sentence", "a small model by a name that it knows"],
+)
 @on_virtual_time()
-async def test_a_call_hears_with_the_ear_that_it_is_given() -> None:
-    ear, workers = UpsetEar(), []
+async def test_a_call_hears_with_the_ear_that_it_is_given(provides: set[Capability], message: str) -> None:
+    ear, workers, briefs = UpsetEar(), [], []
+
+    def model(session: Session) -> ScriptedLLM:
+        briefs.append(session.persona.instructions)
+        return ScriptedLLM("It is on its way.")
 
     def make(transport: BaseTransport, observers: Sequence[BaseObserver]) -> PipelineWorker:
-        scripted = stack(["Where is it?"], ["It is on its way."])
+        scripted = stack(["Where is it?"], []).replace(LLM=Service("script", model, frozenset(provides)))
         workers.append(assemble(ADVANCED_CASCADE, scripted, transport, observers=observers, ear=ear))
         return workers[0]
 
@@ -68,7 +82,8 @@ async def test_a_call_hears_with_the_ear_that_it_is_given() -> None:
         said = [(message["role"], message["content"]) for message in workers[0].app_resources.context.get_messages()]
     (role, told), words, *_ = said
     assert role == "developer"
-    assert told.startswith("(The caller sounds upset.)")
+    assert told == message
+    assert ("frustrated: Be brief and kind, no jokes." in briefs[0]) is (message == "frustrated")
     assert words == ("user", "Where is it?")
     assert ear.turns == 1
 

@@ -19,10 +19,10 @@ from tests.speech import DATA, real
 WITHOUT = ADVANCED_CASCADE.without(HEARING, DELIVERY)
 
 
-def held(name: str, token_ms: float, total_ms: float, told: str = "", read: str = "") -> Held:
+def held(name: str, token_ms: float, total_ms: float, told: str = "") -> Held:
     """A turn in which the first token came after so long, and the first sound after so long."""
     marks = TurnMarks(speech_end=10.0, at={"first_token": 10 + token_ms / 1000, "heard": 10 + total_ms / 1000})
-    return Held(name, Turn(9.0, 10.0, marks=marks), told, read)
+    return Held(name, Turn(9.0, 10.0, marks=marks), told)
 
 
 def unanswered(name: str) -> Held:
@@ -32,7 +32,7 @@ def unanswered(name: str) -> Held:
 @pytest.fixture
 def result() -> Result:
     off = [held("a", 200, 400), held("b", 300, 500), held("c", 200, 600), unanswered("d")]
-    on = [held("a", 210, 410), held("b", 600, 900, "upset", "upset"), held("c", 240, 620, "sad"), held("d", 200, 400)]
+    on = [held("a", 210, 410), held("b", 600, 900, "upset"), held("c", 240, 620, "sad"), held("d", 200, 400)]
     return Result(Way("with", ADVANCED_CASCADE, on), Way("without", WITHOUT, off), "a machine", "2026-11-28")
 
 
@@ -49,13 +49,13 @@ def test_turns_in_which_the_model_was_told_something_are_told_apart(result: Resu
     assert result.added(told=False).p50 == pytest.approx(10)
     assert result.added(told=True).turns == 2
     assert result.added(told=True).token_p50 == pytest.approx((300 + 40) / 2)
-    assert result.read_ahead == (1, 2)
+    assert result.told == 2
 
 
 def test_the_figures_go_to_json_and_a_table(result: Result) -> None:
     found = json.loads(json.dumps(result.as_json()))
     assert found["added_ms"]["all"]["turns"] == 3
-    assert (found["told"], found["read_ahead"]) == (2, 1)
+    assert found["told"] == 2
     assert found["with"]["each"][1]["told"] == "upset"
     assert found["without"]["each"][3]["ms"] is None
     assert hearing_latency.table(result).row_count == 6

@@ -66,8 +66,6 @@ class Cost:
         seconds: Of speech in them.
         median: Of hearing every part, and again what goes on after a pause, over the recordings.
         p99: Likewise.
-        ahead: Median with what is under way as well, where the LLM reads ahead: at most, as a recogniser that is slow
-            tells words less often than twice a second.
         encoder: Its share of that, from 0 to 1.
         prosody: Its share.
         memory_mb: That the process grows by, in MB of 10^6 bytes.
@@ -80,7 +78,6 @@ class Cost:
     seconds: float
     median: float
     p99: float
-    ahead: float
     encoder: float
     prosody: float
     memory_mb: float
@@ -236,8 +233,6 @@ class TimedEar:
         self._hearer = hearer
         self.spent = 0.0
         """Seconds of this thread's processor time."""
-        self.spent_ahead = 0.0
-        """Seconds of it on what is under way."""
         self.parts: list[Samples] = []
         """What was heard, in order."""
         self.took: list[tuple[int, float]] = []
@@ -252,12 +247,6 @@ class TimedEar:
         cue = self._heard(samples, start)
         self.spent += time.thread_time() - begun
         return cue
-
-    def ahead(self, samples: Samples, start: int) -> None:
-        """Hear what is under way."""
-        begun = time.thread_time()
-        self._hearer.joined([self._heard(samples, start)])
-        self.spent_ahead += time.thread_time() - begun
 
     def joined(self, cues: Sequence[Cue], words: Sequence[Word] = ()) -> Cue:
         """As `Hearer.joined`."""
@@ -293,7 +282,6 @@ def cost(data: Path, on_step: Step = lambda what, done, of: None) -> Cost:
         raise BenchError(f"{data}: holds no recordings of speech: give their folder with --data")
     Hearer().hear(np.zeros(RATE, np.float32))  # what is loaded and built once is none of it
     rates: list[float] = []
-    further: list[float] = []
     waits: list[float] = []
     spent, seconds, shares = 0.0, 0.0, np.zeros(2)
     with threadpool_limits(limits=1, user_api="blas"):
@@ -302,11 +290,10 @@ def cost(data: Path, on_step: Step = lambda what, done, of: None) -> Cost:
             ear = TimedEar(Hearer())
             # Words and the end of a turn are other models' work: without them every pause ends a turn.
             samples = recording.load(path)
-            turns = listen(samples, ear, lambda samples: "", lambda samples, silence: 1.0, ahead=ear.ahead)
+            turns = listen(samples, ear, lambda samples: "", lambda samples, silence: 1.0)
             speech = sum(part.seconds for turn in turns for part in turn.parts)
             if speech:
                 rates.append(1000 * ear.spent / speech)
-                further.append(1000 * (ear.spent + ear.spent_ahead) / speech)
                 spent, seconds = spent + ear.spent, seconds + speech
                 shares += _shares(ear.parts)
                 waits += [1000 * wait for wait in ready(turns, ear.took, ear.joining)]
@@ -318,7 +305,6 @@ def cost(data: Path, on_step: Step = lambda what, done, of: None) -> Cost:
         seconds=seconds,
         median=float(median),
         p99=float(p99),
-        ahead=float(np.median(further)),
         encoder=float(by_encoder),
         prosody=float(by_prosody),
         memory_mb=memory(),
@@ -437,7 +423,6 @@ def _aims(result: Hearing) -> RichTable:
         rows.add_row(aim.name, str(aim.figure), f"{sign} {aim.aim:.2f}", _verdict(aim.met))
     for name, value, most in (
         ("one core's ms for a second of speech", result.cost.median, MOST_MS),
-        ("… where the LLM reads ahead", result.cost.ahead, MOST_MS),
         ("ms from the end of speech to the turn's cue, p95", result.cost.ready_p95, 1000 * TurnRules().done),
     ):
         rows.add_row(name, f"{value:.1f}", f"≤ {most:.0f}", _verdict(value <= most))
@@ -478,7 +463,6 @@ def _cost(result: Hearing) -> RichTable:
     rows.add_row("one core's ms for a second of speech, median / p99", f"{spent.median:.1f} / {spent.p99:.1f}")
     parts = f"encoder {spent.encoder:.0%}, prosody {spent.prosody:.0%}, the rest {rest:.0%}"
     rows.add_row("of that", parts)
-    rows.add_row("where the LLM reads ahead, so that what is under way is heard as well", f"{spent.ahead:.1f}")
     rows.add_row("memory", f"{spent.memory_mb:.0f} MB")
     rows.add_row(
         f"ms from the end of speech to the turn's cue, p50 / p95 of {spent.turns}",

@@ -1,7 +1,6 @@
 """What hearing how something is said, and answering in kind, add to the wait for an answer: with and without them.
 
-Turns are told apart by whether the language model was told something of the caller's voice: reading that takes time,
-unless it was read while the caller spoke.
+Turns are told apart by whether the language model was told something of the caller's voice: reading that takes time.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from pipelines.lab.load import Load, measured
 from pipelines.lab.retention.manners import people
 from pipelines.stacks.embedded import EMBEDDED
 from processors.pcm import Samples
-from processors.turns.frames import UserTurnSoFarFrame
 
 AIM_MS = 20.0
 """What may be added to the median."""
@@ -65,13 +63,11 @@ class Held:
         name: Of the recording.
         turn: What came of it.
         told: In the context.
-        read: While the caller spoke, last.
     """
 
     name: str
     turn: Turn
     told: str = ""
-    read: str = ""
 
 
 @dataclass
@@ -120,7 +116,7 @@ class Added:
 
 
 class _Told(BaseObserver):
-    """What the language model is told of the caller's voice, and what it reads of that ahead."""
+    """What the language model is told of the caller's voice."""
 
     def __init__(self) -> None:
         super().__init__(observe_every_push=False)
@@ -128,19 +124,11 @@ class _Told(BaseObserver):
 
     def begin(self) -> None:
         """The next turn begins."""
-        self._ahead: UserTurnSoFarFrame | None = None
         self._context: LLMContextFrame | None = None
 
     async def on_push_frame(self, data: FramePushed) -> None:
-        if isinstance(data.frame, UserTurnSoFarFrame):
-            self._ahead = data.frame
-        elif isinstance(data.frame, LLMContextFrame):
+        if isinstance(data.frame, LLMContextFrame):
             self._context = data.frame
-
-    @property
-    def read(self) -> str:
-        """Last, while the caller spoke."""
-        return self._ahead.told if self._ahead else ""
 
     @property
     def told(self) -> str:
@@ -195,15 +183,12 @@ class Result:
         return self.on.percentile(50) - self.off.percentile(50)
 
     @property
-    def read_ahead(self) -> tuple[int, int]:
-        """Turns in which what the language model was told had been read when the caller stopped, of how many in which
-        it was told something."""
-        told = [held for held in self.on.turns if held.told]
-        return sum(held.read == held.told for held in told), len(told)
+    def told(self) -> int:
+        """Turns in which the language model was told something."""
+        return sum(bool(held.told) for held in self.on.turns)
 
     def as_json(self) -> dict[str, Any]:
         """All figures and every turn."""
-        ahead, of = self.read_ahead
         return {
             "measured": self.date,
             "machine": self.machine,
@@ -213,8 +198,7 @@ class Result:
                 "untold": self.added(told=False).as_json(),
                 "told": self.added(told=True).as_json(),
             },
-            "told": of,
-            "read_ahead": ahead,
+            "told": self.told,
             **{
                 way.name: {
                     "p50_ms": round(way.percentile(50), 1),
@@ -226,7 +210,6 @@ class Result:
                             "ms": None if held.turn.marks.total_ms is None else round(held.turn.marks.total_ms, 1),
                             "parts_ms": [round(part.ms, 1) for part in held.turn.marks.parts()],
                             "told": held.told,
-                            "read": held.read,
                             "answer": held.turn.answer,
                         }
                         for held in way.turns
@@ -315,15 +298,13 @@ async def _call(
             on_turn(each.name, number)
             told.begin()
             turn = await caller.say(each.samples)
-            way.turns.append(Held(each.name, turn, told.told, told.read))
+            way.turns.append(Held(each.name, turn, told.told))
 
 
 def table(result: Result) -> Table:
     """For people."""
-    ahead, of = result.read_ahead
     shown = Table(
         title=f"From the end of speech to the first sound of the answer, ms — {result.machine}, {result.date}",
-        caption=f"In {ahead} of {of} turns what the LLM was told had been read when the caller stopped.",
     )
     shown.add_column("")
     for column in ("turns", "p50", "p95", "to the first token p50", "p95"):

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from pipecat.audio.vad.vad_analyzer import VADState
 
-from processors.embedded.stt import INTERIM_SECS
 from processors.embedded.utterance import Utterance
 from processors.hearing.cues import RATE, Cue
 from processors.hearing.emphasis import words_of
 from processors.hearing.phrases import Part, Phrases
-from processors.hearing.tagger import ENOUGH_SECS, PAUSE_SECS, Ear
+from processors.hearing.tagger import PAUSE_SECS, Ear
 from processors.pcm import Samples, to_pcm
 from processors.turns.decision import Do, TurnDecision
 from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
@@ -101,7 +100,6 @@ def listen(
     progress: Progress = lambda done, of: None,
     *,
     start: int = 0,
-    ahead: Callable[[Samples, int], object] | None = None,
 ) -> list[Turn]:
     """Hear a recording from beginning to end.
 
@@ -112,8 +110,6 @@ def listen(
         judge: The turn model.
         progress: Told after each second.
         start: Samples that have been heard of this caller before: the position of the first.
-        ahead: Hears what is under way as well, as where the LLM reads ahead: what was said since the last part, and
-            the position of its first sample.
 
     Returns:
         The turns in which anything was said, in order.
@@ -122,7 +118,7 @@ def listen(
         WeightsError: If a model can't be had.
     """
     with_silence = np.concatenate([samples, np.zeros(round(LAST_SECS * RATE), np.float32)])
-    listening = _Listening(with_silence, start, ear, transcribe, judge, ahead)
+    listening = _Listening(with_silence, start, ear, transcribe, judge)
     for begin in range(0, len(with_silence), CHUNK):
         if begin >= len(samples) and not listening.busy:
             break
@@ -143,10 +139,9 @@ class _Listening:
         ear: Ear,
         transcribe: Transcribe,
         judge: Judge,
-        ahead: Callable[[Samples, int], object] | None,
     ) -> None:
         self.turns: list[Turn] = []
-        self._samples, self._start, self._ahead = samples, start, ahead
+        self._samples, self._start = samples, start
         self._ear, self._transcribe, self._judge = ear, transcribe, judge
         self._analyzer = PauseAnalyzer()
         self._analyzer.set_sample_rate(RATE)
@@ -157,8 +152,6 @@ class _Listening:
         self._position = 0
         self._speaking = False
         self._began = 0
-        self._told_at = 0.0
-        self._looked = False
         self._cues: dict[Part, Cue] = {}
         self._words: list[Words] = []
 
@@ -189,9 +182,6 @@ class _Listening:
             self._follow(self._decision.resumed())
         if self._speaking and not silent and (part := self._utterance.split_if_long()) is not None:
             self._transcribed(part, self._position, final=False)
-            self._told_at = 0.0
-        if self._ahead is not None and self._speaking and not silent:
-            self._look_ahead(self._ahead)
         self._follow(self._decision.tick(self._now))
 
     @property
@@ -203,7 +193,6 @@ class _Listening:
         self._began = max(0, self._position - round(START_SECS * RATE))
         self._phrases.started(START_SECS)
         self._utterance.start(START_SECS)
-        self._told_at = 0.0
         self._follow(self._decision.started())
 
     def _stopped(self) -> None:
@@ -213,16 +202,6 @@ class _Listening:
         samples = self._utterance.samples()
         self._utterance.stop()
         self._transcribed(samples, self._position - round(STOP_SECS * RATE), final=True)
-
-    def _look_ahead(self, hear: Callable[[Samples, int], object]) -> None:
-        """Hear how the turn begins, when the recogniser tells words that are not final."""
-        if not self._looked and self._utterance.seconds - self._told_at >= INTERIM_SECS:
-            self._told_at = self._utterance.seconds
-            number = next(self._numbers)
-            part = None if self._phrases.of(number) else self._phrases.underway(number)
-            if part is not None and len(part.samples) >= ENOUGH_SECS * RATE:
-                self._looked = True
-                hear(part.samples, self._start + part.start)
 
     def _transcribed(self, samples: Samples, end: int, *, final: bool) -> None:
         text = self._transcribe(samples)
@@ -243,7 +222,6 @@ class _Listening:
                 self._turn_over()
 
     def _turn_over(self) -> None:
-        self._looked = False
         number = next(self._numbers)
         parts = self._phrases.of(number)
         self._phrases.turn_ended(number)

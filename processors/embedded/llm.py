@@ -7,7 +7,7 @@ import hashlib
 import json
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -20,7 +20,7 @@ from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMInvocationParams
 from pipecat.frames.frames import Frame, LLMContextAssistantTurnFrame, LLMContextFrame, StartFrame
-from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_context import LLMContext, LLMContextMessage
 from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai.base_llm import OpenAILLMSettings
 from pipecat.services.openai.llm import OpenAILLMService
@@ -153,7 +153,7 @@ class EmbeddedLLMService(OpenAILLMService):
     async def get_chat_completions(self, context: LLMContext) -> AsyncStream[ChatCompletionChunk]:
         if not self._server.alive:
             await asyncio.to_thread(self._server.revive)
-        stream = await super().get_chat_completions(context)
+        stream = await super().get_chat_completions(_told_behind(context))
         offered = _standard_tools(context)
         return cast(AsyncStream[ChatCompletionChunk], _Answer(stream, offered)) if offered else stream
 
@@ -162,7 +162,7 @@ class EmbeddedLLMService(OpenAILLMService):
             # The last word is uncertain, and what was read of it in vain would have to be read again.
             certain = frame.text.rpartition(" ")[0]
             if certain:
-                await self._prepare(certain, frame.told)
+                await self._prepare(certain)
         elif isinstance(frame, (SpeechPausedFrame, LLMContextFrame)):
             # The answer's own prompt is next, and the server works on one batch at a time.
             await self._stop_preparing()
@@ -199,14 +199,12 @@ class EmbeddedLLMService(OpenAILLMService):
         if self._preparing:
             await asyncio.wait([self._preparing])
 
-    async def _prepare(self, user_text: str = "", told: str = "") -> None:
+    async def _prepare(self, user_text: str = "") -> None:
         await self._stop_preparing()
         if self._beginning and not self._beginning.done():
             # A caller who speaks at once would have the longest part of the prompt read again, and never kept.
             return
         messages = [*self._live.messages]
-        if told:
-            messages.append({"role": "developer", "content": told})
         if user_text:
             messages.append({"role": "user", "content": user_text})
         context = LLMContext(messages=messages, tools=self._live.tools, tool_choice=self._live.tool_choice)
@@ -248,11 +246,13 @@ class EmbeddedLLMService(OpenAILLMService):
     async def _prompt(self, context: LLMContext) -> str:
         """The text that the model will be given for a context."""
         invocation = await self.get_llm_adapter().get_llm_invocation_params(
-            context,
+            _told_behind(context),
             system_instruction=assert_given(self._settings.system_instruction),
             convert_developer_to_user=not self.supports_developer_role,
         )
-        messages = self.build_chat_completion_params(invocation)["messages"]
+        return await self._templated(self.build_chat_completion_params(invocation)["messages"])
+
+    async def _templated(self, messages: Sequence[Mapping[str, Any]]) -> str:
         response = await self._server_api.post("/apply-template", json={"messages": messages})
         prompt: str = response.raise_for_status().json()["prompt"]
         return prompt
@@ -264,6 +264,25 @@ class EmbeddedLLMService(OpenAILLMService):
     def _could_not_prepare(self, error: Exception) -> None:
         # The answer itself will meet the same error and report it.
         logger.debug(f"{self}: could not prepare the prompt: {type(error).__name__}")
+
+
+def _told_behind(context: LLMContext) -> LLMContext:
+    """A context in which what is told of the caller's words is the last line of them: by the time when it is known they
+    have been read, and would have to be read again behind anything that stands in front of them."""
+    messages: list[LLMContextMessage] = []
+    for message in context.messages:
+        told = messages[-1] if messages else None
+        if (
+            isinstance(told, dict)
+            and isinstance(message, dict)
+            and (told.get("role"), message.get("role")) == ("developer", "user")
+            and isinstance(message.get("content"), str)
+        ):
+            words = f"{message.get('content')}\n{told.get('content')}"
+            messages[-1] = {"role": "user", "content": words}
+        else:
+            messages.append(message)
+    return LLMContext(messages=messages, tools=context.tools, tool_choice=context.tool_choice)
 
 
 class _ToolPrompt:

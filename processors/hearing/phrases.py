@@ -75,12 +75,6 @@ class Phrases:
         begin = max(0, self._position - round((start_secs + LEAD_SECS) * RATE))
         self._begin = max(begin, self._spoken[-1].end) if self._spoken else begin
 
-    def underway(self, number: int) -> Part | None:
-        """What is being said, as far as it has been said since its last part. It goes on: it is no part yet."""
-        if self._begin is None or self._paused is not None or self._position - self._begin < SHORTEST_SECS * RATE:
-            return None
-        return self._part(self._begin, number)
-
     def paused(self, number: int) -> Part | None:
         """Speech stopped a moment ago, perhaps to go on."""
         if self._begin is None or self._position - self._begin < SHORTEST_SECS * RATE:

@@ -27,7 +27,7 @@ from processors.hearing.frames import CueFrame
 from processors.hearing.phrases import Part, Phrases
 from processors.hearing.vendors import Told, onto, reader, together
 from processors.pcm import Samples
-from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame, UserTurnSoFarFrame
+from processors.turns.frames import SpeechPausedFrame, SpeechResumedFrame
 
 WAIT_SECS = 0.1
 """How long a context waits for its cue at most. What was heard while the caller spoke is ready by then; a transcript
@@ -35,9 +35,6 @@ takes longer than the rest."""
 
 PAUSE_SECS = 0.06
 """Silence at which what was said so far is heard: most gaps within words are shorter."""
-
-ENOUGH_SECS = 1.0
-"""Speech under way that is worth being heard before it is complete."""
 
 
 class Ear(Protocol):
@@ -78,8 +75,6 @@ class Tagger(FrameProcessor):
         self._told: deque[tuple[int, Told]] = deque(maxlen=64)  # by transcripts, with their frames' numbers
         self._learning: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
-        self._so_far: int | None = None  # the number of what the language model is to prepare for, until that is past
-        self._began: asyncio.Task[Cue | None] | None = None  # how the turn began, before its first part was complete
 
     def overhear(self, recogniser: FrameProcessor) -> None:
         """Take up what a recogniser tells beside the words, if it tells anything (`vendors`).
@@ -100,14 +95,6 @@ class Tagger(FrameProcessor):
         await super().process_frame(frame, direction)
         if direction is FrameDirection.DOWNSTREAM:
             self._follow(frame)
-            if isinstance(frame, UserTurnSoFarFrame):
-                self._so_far = frame.id
-                self.create_task(self._tell_so_far(frame), f"{self}::so_far")
-                return
-            if isinstance(frame, (SpeechPausedFrame, LLMContextFrame, UserStoppedSpeakingFrame)):
-                self._so_far = None
-            if isinstance(frame, UserStoppedSpeakingFrame):
-                self._began = None
             if isinstance(frame, LLMContextFrame) and frame.speculation:
                 await self._tag(frame.context, frame, None)
             elif isinstance(frame, LLMContextUserTurnFrame):
@@ -118,7 +105,7 @@ class Tagger(FrameProcessor):
 
     async def cleanup(self) -> None:
         await super().cleanup()
-        for task in (*self._hearing.values(), *([self._began] if self._began else []), *self._learning):
+        for task in (*self._hearing.values(), *self._learning):
             await self.cancel_task(task)
 
     def _follow(self, frame: Frame) -> None:
@@ -147,28 +134,6 @@ class Tagger(FrameProcessor):
                 logger.error(f"{self}: what was said could not be heard: {error!r}")
                 return None
 
-    async def _tell_so_far(self, frame: UserTurnSoFarFrame) -> None:
-        """Have the language model prepare for what it will be told as well, as far as that is known by now: it reads a
-        sentence in the time of several words, and should have read it when the turn is over.
-
-        Only how the turn began is waited for, once: what the model has read goes to waste if it is told otherwise the
-        next time, and what it could read meanwhile is read later.
-        """
-        cues = self._heard(self._phrases.of(frame.id)) or await self._beginning(frame.id)
-        if self._so_far != frame.id:
-            return
-        if cues:
-            frame.told = self._describe(self._ear.joined(cues))
-        await self.push_frame(frame)
-
-    async def _beginning(self, number: int) -> list[Cue]:
-        """How the turn began, as far as it was heard before its first part was complete."""
-        underway = self._phrases.underway(number)
-        if underway is not None and len(underway.samples) >= ENOUGH_SECS * RATE and self._began is None:
-            self._began = self.create_task(self._hear(underway), f"{self}::hear")
-        cue = await self._began if self._began is not None else None
-        return [] if cue is None else [cue]
-
     async def _tag(self, context: LLMContext, frame: Frame, words: str | None) -> None:
         """Put how a turn was said in front of its words, if that is known in time and worth telling.
 
@@ -195,11 +160,6 @@ class Tagger(FrameProcessor):
         tasks = [self._hearing[part] for part in parts]
         if tasks:
             await asyncio.wait(tasks, timeout=WAIT_SECS)
-        return self._heard(parts)
-
-    def _heard(self, parts: Sequence[Part]) -> list[Cue]:
-        """How those of the parts were said that have been heard by now."""
-        tasks = [self._hearing[part] for part in parts]
         return [cue for task in tasks if task.done() and (cue := task.result()) is not None]
 
     def _turn_done(self, number: int) -> None:

@@ -183,6 +183,14 @@ class Director:
         return shipped().within(delivery, self._low, self._high)
 
 
+def legend(rules: Rules) -> str:
+    """What a language model has to know to be told no more of a turn than the name of a rule: one line; empty if there
+    is no hint."""
+    hints = " ".join(f"{rule.name}: {rule.hint}" for rule in rules.rules if rule.hint)
+    known = "A last line of one or two words says how the caller may sound; never speak of it."
+    return f"{known} {hints}" if hints else ""
+
+
 def load(path: Path) -> Rules:
     """Rules from a file.
 

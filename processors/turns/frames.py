@@ -29,8 +29,6 @@ class UserTurnSoFarFrame(SystemFrame):
 
     Args:
         text: The words, the last of them uncertain.
-        told: What the LLM would be told besides, in front of the words, if the turn ended now; empty for nothing.
     """
 
     text: str
-    told: str = ""
