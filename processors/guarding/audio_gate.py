@@ -43,7 +43,7 @@ class Broken:
 
     Args:
         decision: What by. It names the rule `GUARD` where there is no rule to blame.
-        before: The words of the answer that were cleared before it.
+        before: The words of the answer that were heard.
         failure: What went wrong, as the name of an error; "" if it was a rule that acted.
     """
 
@@ -59,7 +59,7 @@ class Released:
     Args:
         first: What has to be said in another voice before the answer; "" if nothing.
         audio: Samples that follow those let out before.
-        text: What has been cleared of the transcript and is spoken up to here.
+        text: What of the transcript has been heard with that.
         broken: Why nothing more of the answer is let out; None while it is. Said once: whoever has fed the guard any of
             it then tells it by `StreamGuard.abort` what was heard.
     """
@@ -104,14 +104,14 @@ class _Piece:
         text: The words.
         start, end: Its characters' numbers.
         begin: No sample before this one is of it.
-        covers: All samples before this one are of it, and of what came before it.
+        until: Up to which sample it is spoken; None if that is not known.
     """
 
     text: str
     start: int
     end: int
     begin: int
-    covers: int
+    until: int | None
 
 
 class AudioGate:
@@ -164,7 +164,8 @@ class AudioGate:
         self._half, self._half_begin = "", 0
         self._begun = self._timed = False
         self._forbidden: int | None = None  # the sample from which on a match may be heard
-        self._broken: Broken | None = None
+        self._told: list[str] = []
+        self._ending: tuple[Decision, str] | None = None
 
     @property
     def stopped(self) -> bool:
@@ -270,7 +271,7 @@ class AudioGate:
         self._text += text
         if not self._half:
             self._covered = self._placed() if until is None else until
-        self._pieces.append(_Piece(text, start, len(self._text), begin, self._covered))
+        self._pieces.append(_Piece(text, start, len(self._text), begin, until))
         return text
 
     def _placed(self) -> int:
@@ -337,7 +338,7 @@ class AudioGate:
         return self._covered
 
     def _stop(self, decision: Decision, begin: int, failure: str = "") -> None:
-        self._broken = Broken(decision, "".join(self._text[: self._cleared]), failure)
+        self._ending = decision, failure
         self._forbidden = begin
 
     def fail(self, failure: str) -> None:
@@ -400,12 +401,14 @@ class AudioGate:
         audio = self._take(at)
         if self._forbidden is None and not last and self._come - self._out > self._rate * self.limit_secs:
             self._overdue()
-        if self._forbidden is None or (self._come < at and not last):
-            return Released(first, audio, self._read_on(everything=last))
-        text = self._read_on(everything=True)
+        text = self._read_on(everything=last and self._forbidden is None)
+        self._told.append(text)
+        if self._ending is None or (self._come < at and not last):
+            return Released(first, audio, text)
         self._drop()
         self.shut = True
-        return Released(first, audio, text, self._broken)
+        decision, failure = self._ending
+        return Released(first, audio, text, Broken(decision, "".join(self._told), failure))
 
     def _frontier(self) -> int:
         """The first sample of what is not cleared."""
@@ -434,18 +437,16 @@ class AudioGate:
         return np.concatenate(taken) if taken else _NO_AUDIO
 
     def _read_on(self, *, everything: bool) -> str:
-        """Cleared text that is spoken in what was let out."""
-        reached = self._out + self._samples(self._margin_ms)
+        """Cleared text whose sound was let out; if it is not known how far that goes, some of its sound."""
+        over = self._out + self._samples(self._margin_ms)
         text = []
         while self._pieces:
             piece = self._pieces[0]
-            if piece.end > self._cleared or (piece.covers > reached and not everything):
+            heard = piece.begin < self._out if piece.until is None else piece.until <= over
+            if piece.end > self._cleared or not (heard or everything):
                 break
             text.append(piece.text)
             self._pieces.popleft()
-        if everything and self._pieces:
-            piece = self._pieces.popleft()
-            text.append(piece.text[: max(self._cleared - piece.start, 0)])
         return "".join(text)
 
     def _overdue(self) -> None:
