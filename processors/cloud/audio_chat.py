@@ -12,6 +12,7 @@ from typing import Any
 
 from openai import AsyncOpenAI, Timeout
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMAdapter
+from pipecat.frames.frames import StartFrame
 from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
 
 CONNECT_SECS = 3.0
@@ -45,6 +46,12 @@ class AudioChatLLM(NvidiaOmniLLMService):
             timeout=Timeout(STALL_SECS, connect=CONNECT_SECS),
             max_retries=0,
         )
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        # Pipecat learns of tools from the first context that it is given, which comes behind the first answer here.
+        if self._context is not None:
+            self._sync_registered_tool_handlers(self._context.tools)
 
     async def cleanup(self) -> None:
         await super().cleanup()

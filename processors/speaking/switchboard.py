@@ -181,7 +181,8 @@ class Switchboard(FrameProcessor):
         await self.push_frame(context if wish.rest or not speaker.greeting else TTSSpeakFrame(speaker.greeting))
 
     def _wish(self, context: LLMContext) -> Wish | None:
-        wish = self._wishes.read(_last_words(context))
+        # A turn that is over may be answered by now: a model that hears answers before its words are known.
+        wish = self._wishes.read(_last_words(context, answered=self._turn))
         return None if wish is None or wish.name == self.speaking else wish
 
     async def _put_on(self, speaker: Speaker) -> None:
@@ -194,9 +195,11 @@ class Switchboard(FrameProcessor):
         self._on_change(speaker.name)
 
 
-def _last_words(context: LLMContext) -> str:
-    """The caller's, if nothing was said since."""
+def _last_words(context: LLMContext, *, answered: bool = False) -> str:
+    """The caller's, if nothing was said since, or if it may have been `answered`."""
     messages = context.get_messages()
+    if answered:
+        messages = [each for each in messages if isinstance(each, dict) and each.get("role") == "user"]
     last: Any = messages[-1] if messages else None
     if not isinstance(last, dict) or last.get("role") != "user" or not isinstance(last.get("content"), str):
         return ""
