@@ -878,6 +878,27 @@ def bench_guard(
     _publish(results.as_json(), results.tables(), save, json)
 
 
+@bench.command("gate")
+def bench_gate(
+    quick: Annotated[bool, typer.Option("--quick", help="Few answers, to see that it works.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """What is heard of forbidden words through the audio gate, by how late or wrong a transcript is, and the delay."""
+    from pipelines.app import hear as hearing
+    from pipelines.lab import bench_gate as measured
+
+    with reported():
+        if plot is not None:
+            hearing.check_picture(plot)
+        with _turns("transcripts") as (progress, task):
+            result = measured.run(lambda done, of: progress.update(task, completed=done, total=of), quick=quick)
+        if plot is not None:
+            measured.draw(result, plot)
+    _publish(result.as_json(), measured.table(result), save, json)
+
+
 @train.command("judges")
 def train_judges(
     data: DataFolder = Path("../shared/data"),
