@@ -23,6 +23,7 @@ OPENAI_AUDIO_MODEL = "gpt-audio-1.5"
 OPENAI_REALTIME_MODEL = "gpt-realtime-2.1"
 NVIDIA_URL = "https://integrate.api.nvidia.com/v1"
 NVIDIA_OMNI_MODEL = "nvidia/nemotron-3-nano-omni-30b-a3b-reasoning"
+ULTRAVOX_URL = "https://api.ultravox.ai"
 ULTRAVOX_MODEL = "ultravox-v0.7"
 GEMINI_LIVE_MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 
@@ -66,20 +67,13 @@ def nvidia_omni(*, model: str = NVIDIA_OMNI_MODEL, base_url: str | None = None) 
     """NVIDIA's Nemotron Omni."""
 
     def build(session: Session) -> FrameProcessor:
-        from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
+        from processors.cloud.nvidia import NvidiaOmniLLM
 
         url = address("NVIDIA_BASE_URL", base_url, NVIDIA_URL)
-        return _hearing(NvidiaOmniLLMService, session, model, url, os.environ["NVIDIA_API_KEY"])
+        return _hearing(NvidiaOmniLLM, session, model, url, os.environ["NVIDIA_API_KEY"])
 
     provides = HEARS | {Capability.TOOLS}
-    return Service(
-        "nvidia-omni",
-        build,
-        provides,
-        _importing("pipecat.services.nvidia.omni.llm"),
-        keys=("NVIDIA_API_KEY",),
-        settings=_chat_settings,
-    )
+    return Service("nvidia-omni", build, provides, _load_chat, keys=("NVIDIA_API_KEY",), settings=_chat_settings)
 
 
 def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None = None) -> Service:
@@ -87,18 +81,22 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
 
     def build(session: Session) -> FrameProcessor:
         from pipecat.services.openai.realtime import events
-        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+        from processors.cloud.realtime import RealtimeLLM
 
         hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
         url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
-        return OpenAIRealtimeLLMService(
+        return RealtimeLLM(
+            context=session.context,
             api_key=os.environ["OPENAI_API_KEY"],
             base_url="ws" + url.removeprefix("http"),
-            settings=OpenAIRealtimeLLMService.Settings(
+            settings=RealtimeLLM.Settings(
                 model=model,
                 system_instruction=session.persona.instructions,
                 session_properties=events.SessionProperties(
-                    output_modalities=["text"], audio=events.AudioConfiguration(input=hears)
+                    output_modalities=["text"],
+                    audio=events.AudioConfiguration(input=hears),
+                    max_output_tokens=MAX_ANSWER_TOKENS,
                 ),
             ),
         )
@@ -113,28 +111,42 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
         "openai-realtime",
         build,
         provides,
-        _importing("pipecat.services.openai.realtime.llm"),
+        _importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
         settings=prompt,
     )
 
 
-def ultravox(*, model: str = ULTRAVOX_MODEL) -> Service:
-    """Ultravox with text instead of speech for its answers. It says itself when a turn is over, and its prompt stays as
-    it was when the call began."""
+def ultravox(*, model: str = ULTRAVOX_MODEL, base_url: str | None = None) -> Service:
+    """Ultravox with text instead of speech for its answers. It says itself when a turn is over; its answer is said when
+    the pipeline says so, too. Another persona is another call of Ultravox', so that no tool can hand over: its result
+    would be given to the call that is left."""
 
     def build(session: Session) -> FrameProcessor:
-        from pipecat.services.ultravox.llm import OneShotInputParams, UltravoxRealtimeLLMService
+        from processors.cloud.ultravox import UltravoxLLM
 
-        asked = OneShotInputParams(
+        return UltravoxLLM(
             api_key=os.environ["ULTRAVOX_API_KEY"],
-            system_prompt=session.persona.instructions,
+            base_url=address("ULTRAVOX_BASE_URL", base_url, ULTRAVOX_URL),
             model=model,
-            output_medium="text",
+            context=session.context,
+            instructions=session.persona.instructions,
         )
-        return UltravoxRealtimeLLMService(params=asked)
 
-    return Service("ultravox", build, HEARS, _importing("pipecat.services.ultravox.llm"), keys=("ULTRAVOX_API_KEY",))
+    def prompt(persona: Persona) -> LLMSettings:
+        from processors.cloud.ultravox import UltravoxLLM
+
+        return UltravoxLLM.Settings(system_instruction=persona.instructions)
+
+    return Service(
+        "ultravox",
+        build,
+        HEARS | {Capability.TOOLS},
+        _importing("processors.cloud.ultravox"),
+        keys=("ULTRAVOX_API_KEY",),
+        settings=prompt,
+        hands_over=False,
+    )
 
 
 def gemini_live(*, model: str = GEMINI_LIVE_MODEL) -> Service:
@@ -172,7 +184,7 @@ def _load_chat(progress: Progress) -> None:
     with IMPORTING:
         from openai import AsyncOpenAI
 
-        import processors.cloud.audio_chat  # noqa: F401
+        import processors.cloud.nvidia  # noqa: F401
 
         # Most of the library is imported when a client is asked.
         AsyncOpenAI(api_key="none").chat.completions  # noqa: B018

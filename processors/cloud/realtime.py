@@ -1,0 +1,236 @@
+"""OpenAI's Realtime API as a model that hears and writes, in a pipeline that decides whose turn it is.
+
+Pipecat's service answers a first turn twice if the pipeline's context reaches it only then, reads no more events after
+an error, and says nothing when the line breaks. Its model remembers what it wrote, whoever heard it, and every sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any, Literal
+
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    Frame,
+    LLMContextAssistantTurnFrame,
+    LLMFullResponseEndFrame,
+    LLMServiceMetadataFrame,
+    StartFrame,
+    UserStartedSpeakingFrame,
+)
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.openai.realtime import events
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from websockets.exceptions import ConnectionClosed
+
+
+class RealtimeLLM(OpenAIRealtimeLLMService):
+    """Hears each turn and answers it in text; what the caller said comes back as a `TranscriptionFrame`, upstream.
+
+    The model remembers what the context does: before a turn is sent, the sound of earlier ones makes way for their
+    words, and what it wrote for what was heard of it. A line that breaks is reported, and replaced by one that is told
+    the conversation so far; if that fails, again when the caller next speaks.
+
+    Args: As `OpenAIRealtimeLLMService`, whose settings must have `turn_detection=False` and text for output, and
+        context: What has been said, live, with the tools there are.
+    """
+
+    _websocket: Any
+
+    def __init__(self, *, context: LLMContext, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Pipecat takes the first context that it is given for a question.
+        self._context = context
+        self._connecting: asyncio.Task[None] | None = None
+        self._started = False
+        self._caller_speaks = False
+        self._answering: str | None = None
+        self._written: dict[str, str] = {}
+        self._transcripts: dict[str, str] = {}
+        self._said: list[str] = []
+
+    def service_metadata_frame(self) -> LLMServiceMetadataFrame:
+        # Without Pipecat's warning that nobody but the pipeline decides whose turn it is.
+        return LLMServiceMetadataFrame(service_name=self.name, is_realtime_service=True)
+
+    async def start(self, frame: StartFrame) -> None:
+        await super().start(frame)
+        self._started = True
+        self._sync_registered_tool_handlers(self._context.tools if self._context else None)
+        self._reconnect()
+
+    async def stop(self, frame: EndFrame) -> None:
+        await self._give_up_connecting()
+        await super().stop(frame)
+
+    async def cancel(self, frame: CancelFrame) -> None:
+        await self._give_up_connecting()
+        await super().cancel(frame)
+
+    async def cleanup(self) -> None:
+        await self._give_up_connecting()
+        await super().cleanup()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, UserStartedSpeakingFrame):
+            self._caller_speaks = True
+            if self._websocket is None:
+                self._reconnect()
+        elif isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
+            self._said.append(frame.text)
+        await super().process_frame(frame, direction)
+
+    # The line.
+
+    def _reconnect(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self.create_task(self._connect(), f"{self}::connect")
+
+    async def _give_up_connecting(self) -> None:
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None and not connecting.done():
+            await self.cancel_task(connecting)
+
+    async def _connect(self) -> None:
+        # Pipecat connects when a pipeline is set up, when nothing can be reported yet.
+        if self._started:
+            await super()._connect()
+
+    async def _ws_send(self, realtime_message: Any) -> None:
+        if self._websocket is not None and not self._disconnecting:
+            # Whoever receives finds out when the line is closed, and reports it.
+            with suppress(ConnectionClosed):
+                await self._websocket.send(json.dumps(realtime_message))
+
+    async def _receive_task_handler(self) -> None:
+        line = self._websocket
+        assert line is not None  # noqa: S101
+        while line.close_code is None:
+            try:
+                await super()._receive_task_handler()
+            except ConnectionClosed:
+                break
+            except Exception:
+                # The error holds the message, which no guard has read.
+                await self.push_error("OpenAI Realtime sent a message that is no event of its protocol")
+        if not self._disconnecting and self._websocket is line:
+            await self._broken(str(line.protocol.close_exc))
+
+    async def _broken(self, why: str) -> None:
+        self._websocket = None
+        was_up, self._api_session_ready = self._api_session_ready, False
+        self._llm_needs_conversation_setup = True
+        answering, self._answering = self._response_active, None
+        self._response_active = self._response_create_owed = False
+        self._completed_tool_calls = set()
+        self._open_function_calls = set()
+        self._written, self._transcripts, self._said = {}, {}, []
+        await self.push_error(f"the line to OpenAI Realtime has broken: {why}")
+        if answering:
+            await self.stop_all_metrics()
+            await self.push_frame(LLMFullResponseEndFrame())
+        if was_up:
+            self._reconnect()
+
+    async def _handle_evt_error(self, evt: events.ErrorEvent) -> None:
+        await self.push_error(f"OpenAI Realtime refuses: {evt.error.code or evt.error.type}: {evt.error.message}")
+
+    # What the model remembers.
+
+    async def _handle_evt_session_created(self, evt: events.SessionCreatedEvent) -> None:
+        assert self._context is not None  # noqa: S101
+        await super()._handle_evt_session_created(evt)
+        self._llm_needs_conversation_setup = False
+        await self._process_completed_function_calls(send_new_results=False)
+        for message in self._context.get_messages():
+            if isinstance(message, dict) and (message["role"] == "user" or message["role"] == "assistant"):
+                words = message.get("content")
+                if isinstance(words, str):
+                    await self._remember(message["role"], words)
+
+    async def _remember(self, role: Literal["user", "assistant"], words: str, after: str | None = None) -> None:
+        """Have the model know of words.
+
+        Args:
+            role: Whose they are.
+            words: The words.
+            after: Behind which item; None for the last.
+        """
+        content = events.ItemContent(type="output_text" if role == "assistant" else "input_text", text=words)
+        item = events.ConversationItem(type="message", role=role, content=[content])
+        self._messages_added_manually[item.id] = True
+        await self.send_client_event(events.ConversationItemCreateEvent(item=item, previous_item_id=after))
+
+    async def _forget(self, item: str) -> None:
+        await self.send_client_event(events.ConversationItemDeleteEvent(item_id=item))
+
+    async def _put_in_words(self) -> None:
+        """Have the model remember of what is past what the context does."""
+        transcripts, self._transcripts = self._transcripts, {}
+        written, self._written = self._written, {}
+        said, self._said = " ".join(self._said), []
+        for turn, words in transcripts.items():
+            await self._remember("user", words, turn)
+            await self._forget(turn)
+        if "".join(written.values()).split() != said.split():
+            for item in written:
+                await self._forget(item)
+            if said:
+                await self._remember("assistant", said)
+
+    async def handle_evt_input_audio_transcription_completed(
+        self, evt: events.ConversationItemInputAudioTranscriptionCompleted
+    ) -> None:
+        if evt.transcript.strip():
+            self._transcripts[evt.item_id] = evt.transcript.strip()
+        await super().handle_evt_input_audio_transcription_completed(evt)
+
+    # Its answers.
+
+    async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
+        self._caller_speaks = False
+        if self._websocket is None:
+            await self.push_error("OpenAI Realtime is not connected: a turn was not heard")
+            return
+        await self._put_in_words()
+        await super()._handle_user_stopped_speaking(frame)
+
+    async def _start_interruption(self) -> None:
+        await super()._start_interruption()
+        if self._answering is not None:
+            # An interruption cancels it by itself; a guard that has stopped an answer does not.
+            self._answering = None
+            await self.send_client_event(events.ResponseCancelEvent())
+
+    async def _handle_evt_response_created(self, evt: events.ResponseCreated) -> None:
+        await super()._handle_evt_response_created(evt)
+        # Nobody asks for one while the caller speaks: it was asked for before, and has been cancelled.
+        self._answering = None if self._caller_speaks else evt.response.id
+
+    async def _handle_evt_response_done(self, evt: events.ResponseDone) -> None:
+        await super()._handle_evt_response_done(evt)
+        if self._answering == evt.response.id:
+            self._answering = None
+
+    async def _handle_evt_conversation_item_added(self, evt: events.ConversationItemAdded) -> None:
+        if evt.item.role == "assistant" and evt.item.id not in self._messages_added_manually:
+            self._written[evt.item.id] = ""
+            if self._answering is None:
+                return
+        await super()._handle_evt_conversation_item_added(evt)
+
+    async def _handle_evt_text_delta(self, evt: events.ResponseTextDelta) -> None:
+        self._written[evt.item_id] = self._written.get(evt.item_id, "") + evt.delta
+        # What was under way when the answer was cancelled is not said.
+        if evt.response_id == self._answering:
+            await super()._handle_evt_text_delta(evt)
+
+    async def _handle_evt_function_call_arguments_done(self, evt: events.ResponseFunctionCallArgumentsDone) -> None:
+        if evt.response_id == self._answering:
+            await super()._handle_evt_function_call_arguments_done(evt)
+        else:
+            self._written[evt.item_id] = ""
