@@ -144,8 +144,9 @@ class MoshiService(LLMService):
         await super().process_frame(frame, direction)
         if isinstance(frame, InputAudioRawFrame):
             await self._hear(frame)
-        elif isinstance(frame, InterruptionFrame):
-            # Whoever interrupts, a guard say, the model talks on; what it says from here is another answer.
+        elif isinstance(frame, InterruptionFrame) and direction is FrameDirection.DOWNSTREAM:
+            # The model talks on, and what it says from here is another answer to those who record it. A guard, which
+            # interrupts from behind, waits for the end of this one.
             await self._end_answer()
         await self.push_frame(frame, direction)
         if direction is FrameDirection.DOWNSTREAM:

@@ -36,6 +36,9 @@ SILENCE_SECS = 0.08
 """The model's clock is the audio that it hears. Where none comes for `PAUSE_SECS`, as from a caller who has switched
 the microphone off, it hears silence in chunks of `SILENCE_SECS`."""
 
+MAX_FAULTS = 8
+"""How many different things that are wrong are told of one line."""
+
 BYTES_A_SEC = RATE * 2
 
 
@@ -84,7 +87,8 @@ class Line:
         self._backlog = Backlog(int(BACKLOG_SECS * BYTES_A_SEC))
         self._decoder = OpusDecoder()
         self._pieces = wire.Pieces()
-        self._slow = self._faulty = False
+        self._slow = False
+        self._faults: set[str] = set()
         self.spoke = False
         """Whether sound has come over it."""
 
@@ -161,7 +165,7 @@ class Line:
             try:
                 news = self._understand(await self._connection.recv())
             except WireError as error:
-                news = self._once(f"sent {error}")
+                news = self._fault(f"sent {error}")
             if news is not None:
                 await tell(news)
 
@@ -170,28 +174,33 @@ class Line:
         match message:
             case wire.Handshake():
                 self._greeted.set()
-            case wire.Audio() | wire.Text() if not self._greeted.is_set():
-                kind = type(message).__name__.lower()
-                raise WireError(f"{kind} before its handshake")
             case wire.Audio(ogg):
-                if pcm := self._decoder.decode(ogg):
+                # What comes too early may have the head of the stream in it.
+                pcm = self._decoder.decode(ogg)
+                self._check_greeted("audio")
+                if pcm:
                     self.spoke = True
                     return Sound(pcm)
             case wire.Text(piece):
+                self._check_greeted("text")
                 if text := self._pieces.text(piece):
                     return Words(text)
             case wire.Failure(text):
-                return Fault(f"says: {text[:200]}")
+                return self._fault(f"says: {text[:200]}")
             case wire.Metadata() | wire.Control() | wire.Ping() | wire.Unknown():
                 logger.debug(f"Moshi sent {type(message).__name__.lower()}")
         return None
 
-    def _once(self, what: str) -> Fault | None:
-        """Tell of the first thing that does not belong on the line; a server that sends one will send more."""
-        if self._faulty:
+    def _check_greeted(self, what: str) -> None:
+        if not self._greeted.is_set():
+            raise WireError(f"{what} before its handshake")
+
+    def _fault(self, what: str) -> Fault | None:
+        """To be told, unless it has been: a server that sends what does not belong on the line will send more of it."""
+        if what in self._faults or len(self._faults) == MAX_FAULTS:
             logger.debug(f"Moshi {what}")
             return None
-        self._faulty = True
+        self._faults.add(what)
         return Fault(what)
 
 
