@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from guardrails import Policy, StreamGuard
 from guardrails.check import check
 from guardrails.stream import GUARD, MOST_CHARACTERS
+from pipelines.lab import bench_gate
+from pipelines.lab.bench_gate import Transcript
 from processors.guarding.audio_gate import BACKWARDS, MISSING, QUIET, AudioGate, Broken, Pcm, Released
 from tests.guarded import HIDDEN, patterns, personal, policy, terms
 
@@ -454,6 +459,10 @@ def test_what_has_to_be_said_first_is_and_the_answer_follows() -> None:
     held.hear(np.full(100, 1000, np.int16))
     held.read("Hello. ", 100)
     assert (held.first, held.text, len(held.audio), held.broken) == ("I am a machine.", "Hello. ", 100, None)
+    held.gate.fail("Error")
+    held.read("Well. ", 200)
+    assert held.broken is not None
+    assert held.broken.before == "I am a machine. Hello. "
 
 
 def test_what_has_to_be_said_in_the_midst_of_an_answer_ends_it() -> None:
@@ -499,3 +508,44 @@ def test_the_delay_is_what_came_while_a_sample_waited() -> None:
     counts = held.gate.counts
     assert (counts.delay_ms(0.25), counts.delay_ms(0.1), counts.delay_ms(1.0)) == (0.0, 0.0, 300.0)
     assert np.isnan(heard(POLICIES[0]).gate.counts.delay_ms(0.5))
+
+
+# --- the benchmark ---
+
+
+@pytest.fixture(scope="module")
+def few() -> list[list[bench_gate.Word]]:
+    return bench_gate.answers(8)
+
+
+def test_exact_times_leak_nothing_however_late_and_cost_as_much_delay(few: list[list[bench_gate.Word]]) -> None:
+    at_once, late = (bench_gate.measure(few, Transcript(late_ms=late, margin_ms=0)) for late in (0, 400))
+    assert (at_once.leaked, late.leaked, at_once.lost, late.lost) == (0, 0, 0, 0)
+    assert at_once.forbidden > 5
+    assert late.p50_ms == pytest.approx(at_once.p50_ms + 400, abs=30)
+
+
+def test_without_times_nothing_leaks_if_the_gate_is_given_as_much_lag(few: list[list[bench_gate.Word]]) -> None:
+    leaks = [
+        bench_gate.measure(few, Transcript(timed=False, late_ms=500, lag_ms=lag, margin_ms=0)).leaked
+        for lag in (0, 250, 500)
+    ]
+    assert leaks[0] >= leaks[1] > leaks[2] == 0
+
+
+def test_words_that_are_wrong_are_heard(few: list[list[bench_gate.Word]]) -> None:
+    assert bench_gate.measure(few, Transcript(errors=0.2)).leak > 0.1
+
+
+def test_the_benchmark_runs_and_is_drawn(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    result = bench_gate.run(lambda done, of: steps.append((done, of)), quick=True)
+    assert steps[0][0] == 0
+    assert steps[-1][0] == steps[-1][1] == len(result.rows)
+    figures = result.as_json()
+    assert [row["leak"] for row in figures["exact_times_late"]] == [0.0] * len(result.late)
+    shown = StringIO()
+    Console(file=shown, width=80).print(bench_gate.tables(result))
+    assert "20% wrong words" in shown.getvalue()
+    bench_gate.draw(result, tmp_path / "gate.png")
+    assert (tmp_path / "gate.png").stat().st_size > 20_000

@@ -316,6 +316,14 @@ async def test_an_interruption_between_answers_leaves_speech_without_end_alone()
         assert held.heard() == [(1, WORD)]
 
 
+@on_virtual_time()
+async def test_speech_without_end_is_heard_again_behind_the_end_of_an_answer_that_was_interrupted() -> None:
+    async with call(RULES) as held:
+        await held.give(START(), words("Good "), stream(1), InterruptionFrame(), words("day."), stream(2), END())
+        await held.give(stream(0), stream(3), START(), words("Well."), END())
+        assert (held.heard(), held.text()) == ([(3, WORD)], "Well.")
+
+
 # --- words of a transcriber ---
 
 

@@ -908,7 +908,7 @@ def bench_gate(
             result = measured.run(lambda done, of: progress.update(task, completed=done, total=of), quick=quick)
         if plot is not None:
             measured.draw(result, plot)
-    _publish(result.as_json(), measured.table(result), save, json)
+    _publish(result.as_json(), measured.tables(result), save, json)
 
 
 @train.command("judges")

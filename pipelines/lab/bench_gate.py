@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from guardrails import StreamGuard
@@ -319,49 +320,49 @@ def run(on_step: OnStep, *, quick: bool = False) -> Result:
 
     def rows() -> Iterator[Row]:
         for number, transcript in enumerate((each for kind in kinds for each in kind), start=1):
-            yield measure(spoken, transcript)
+            row = measure(spoken, transcript)
             on_step(number, of)
+            yield row
 
     each = rows()
     late, untimed, wrong, off = (tuple(next(each) for _ in kind) for kind in kinds)
     return Result(machine(), datetime.now(UTC).date().isoformat(), count, late, untimed, wrong, off)
 
 
-def table(result: Result) -> Table:
+def tables(result: Result) -> RenderableType:
     """For people."""
-    shown = Table(
-        title="What is heard of forbidden words through the audio gate, and the delay that it adds",
-        caption=f"{result.late[0].forbidden} forbidden words in {result.answers} synthetic answers, no vendor's; "
-        f"{result.machine}, {result.date}",
-    )
-    shown.add_column("transcript")
-    for name in ("gate", "heard", "harmless lost", "added ms, p50", "p95"):
-        shown.add_column(name, justify="right")
-    for rows in (result.late, result.wrong, result.off, result.untimed):
+    timed = Table(title="Forbidden words heard through the audio gate, and the delay that it adds")
+    timed.add_column("word times")
+    for name in ("margin", "heard", "harmless lost", "p50, ms", "p95, ms"):
+        timed.add_column(name, justify="right")
+    for rows in (result.late, result.wrong, result.off):
         for row in rows:
-            shown.add_row(
+            timed.add_row(
                 _name(row.transcript),
-                _gate(row.transcript),
+                f"{row.transcript.margin_ms:.0f}",
                 _share(row.leaked, row.forbidden),
                 _share(row.lost, row.harmless),
                 f"{row.p50_ms:.0f}",
                 f"{row.p95_ms:.0f}",
             )
-        shown.add_section()
-    return shown
+        timed.add_section()
+    untimed = Table(title="Without word times: heard, and delay (p95, ms), by the lag that the gate is given")
+    untimed.add_column("late by, ms")
+    for lag in LAGS_MS:
+        untimed.add_column(f"{lag:.0f}", justify="right")
+    for late in LATE_MS:
+        rows = tuple(row for row in result.untimed if row.transcript.late_ms == late)
+        untimed.add_row(f"{late:.0f}", *(f"{_share(row.leaked, row.forbidden)}\n{row.p95_ms:.0f}" for row in rows))
+    about = f"{result.late[0].forbidden} forbidden words in {result.answers} synthetic answers, no vendor's"
+    return Group(timed, untimed, f"{about}; {result.machine}, {result.date}")
 
 
 def _name(transcript: Transcript) -> str:
     if transcript.errors:
-        return f"exact times, {transcript.errors:.0%} wrong words"
+        return f"exact, {transcript.errors:.0%} wrong words"
     if transcript.off_ms:
-        return f"times off by up to {transcript.off_ms:.0f} ms"
-    times = "exact times" if transcript.timed else "no times"
-    return f"{times}, {transcript.late_ms:.0f} ms late" if transcript.late_ms else f"{times}, at once"
-
-
-def _gate(transcript: Transcript) -> str:
-    return f"margin {transcript.margin_ms:.0f}" if transcript.timed else f"lag {transcript.lag_ms:.0f}"
+        return f"off by up to {transcript.off_ms:.0f} ms"
+    return f"exact, {transcript.late_ms:.0f} ms late" if transcript.late_ms else "exact"
 
 
 def _share(count: int, of: int) -> str:
@@ -436,6 +437,7 @@ def _draw_late(axes: Axes, result: Result) -> None:
     )  # fmt: skip
     _plain(axes, f"Late transcripts; along a line the gate's lag: {', '.join(f'{lag:.0f}' for lag in LAGS_MS)} ms",
            "delay that the gate adds, ms, p95")  # fmt: skip
+    axes.set_xlim(0, None)
     axes.set_ylim(-2, None)
     axes.legend(frameon=False, fontsize=8, loc="upper right")
 

@@ -43,7 +43,7 @@ class Broken:
 
     Args:
         decision: What by. It names the rule `GUARD` where there is no rule to blame.
-        before: The words of the answer that were heard.
+        before: The words that were heard, with those that had to be said first.
         failure: What went wrong, as the name of an error; "" if it was a rule that acted.
     """
 
@@ -402,7 +402,7 @@ class AudioGate:
         if self._forbidden is None and not last and self._come - self._out > self._rate * self.limit_secs:
             self._overdue()
         text = self._read_on(everything=last and self._forbidden is None)
-        self._told.append(text)
+        self._told += [f"{first} ", text] if first else [text]
         if self._ending is None or (self._come < at and not last):
             return Released(first, audio, text)
         self._drop()

@@ -167,7 +167,9 @@ class GatedAudio(FrameProcessor):
             await self._failed(error)
 
     async def _text(self, frame: TTSTextFrame) -> None:
-        if self._transcriber is None and (self._answering or self._endless):
+        if self._transcriber is not None:
+            return
+        if self._answering or (self._endless and not self._gate.shut):
             await self._begin()
             await self._read(frame.text if frame.includes_inter_frame_spaces else f"{frame.text} ", None)
 
@@ -200,6 +202,8 @@ class GatedAudio(FrameProcessor):
                 said, decisions = "", []
             await self._let_out(self._gate.end(said, decisions, goes_on=self._endless))
             self._answering = False
+        elif self._endless:
+            self._gate.end("", (), goes_on=True)  # of an answer that was interrupted
         stopped, self._voice_stopped = self._voice_stopped, None
         if stopped is not None:
             await self.push_frame(stopped)
