@@ -7,9 +7,11 @@ import contextlib
 import io
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import av
@@ -18,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
+from loopback import tls
 from loopback.pipeline import PATIENCE_SECS, Bench, bench
 from loopback.scripted_moshi import (
     GREETS,
@@ -47,6 +50,7 @@ from pipecat.frames.frames import (
     ProposedUserStartedSpeakingFrame,
     ProposedUserStoppedSpeakingFrame,
     SpeechOutputAudioRawFrame,
+    TTSSpeakFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
@@ -73,7 +77,10 @@ from processors.fused.moshi import MoshiService
 from processors.fused.ogg import MAX_PAGE_BYTES, OggReader, OggWriter, Packet
 from processors.fused.opus import CHUNK, MAX_SECS, RATE, OpusDecoder, OpusEncoder
 from processors.fused.pacing import Backlog, Lead
+from processors.guarding.gated_audio import GatedAudio
+from processors.guarding.guarding import Guarding
 from processors.pcm import Samples, to_pcm, to_samples
+from tests.guarded import policy, terms
 
 MESSAGES: list[wire.Message] = [
     wire.Handshake(0, 7),
@@ -539,6 +546,27 @@ class TestConversation:
         assert moshi.MAX_LEAD_SECS <= len(heard(board)) / RATE < 15.0
 
 
+class TestGate:
+    async def test_nothing_of_a_forbidden_word_is_heard_nor_of_what_follows_it(self) -> None:
+        words = ((" The", 300), (" word", 400), (" is", 500), (" swordfish", 900), (" of", 600), (" course.", 700))
+        answer = [act for word, hertz in words for act in (Writes([word]), Plays(hertz, 0.4))]
+        acts = [*HELLO, *answer, Plays(0, 1.6), Writes([" Well?"]), Plays(800, 0.4), Plays(0, 1.6)]
+        gate = GatedAudio(Guarding(policy(terms("swordfish", action="stop", text=""))))
+        async with ScriptedMoshi(Talks(acts)) as server:
+            async with bench(Pipeline([MoshiService(url=server.url), gate])) as board:
+                await board.wait(LLMFullResponseEndFrame, 2)
+            assert said(board) == " The word is Well?"
+            assert len(board.all(TTSSpeakFrame)) == 1
+        sound = heard(board)
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+        loud = {
+            hertz: spectrum[round(hertz * len(sound) / RATE) + np.arange(-20, 21)].max()
+            for hertz in range(300, 901, 100)
+        }
+        assert all(loud[hertz] > 20 * loud[900] for hertz in (300, 400, 500, 800))
+        assert max(loud[600], loud[700]) < loud[300] / 20
+
+
 FAULTS = {
     "text message": (Sends("hello"), "a text message, where all are binary"),
     "empty": (Sends(b""), "an empty message"),
@@ -652,6 +680,35 @@ class TestLine:
             assert f"refuses the line with {status}" in error.error
             assert error.category is category
             await board.send(*microphone(1000, 0.1))
+
+    async def test_a_server_with_a_certificate_of_its_own(self, tmp_path: Path) -> None:
+        context, certificate = tls.loopback(tmp_path)
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with ScriptedMoshi(Talks(HELLO), tls=context) as server:
+            assert server.url.startswith("https:")
+            async with bench(MoshiService(url=server.url, tls=trusting)) as board:
+                await up(board)
+                assert board.errors == []
+
+    def test_a_context_for_a_server_without_tls_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="write it as wss://…, or leave tls out"):
+            MoshiService(url="ws://localhost:8998", tls=ssl.create_default_context())
+
+    async def test_what_nobody_thought_of_is_an_error_for_good(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(moshi_line, "OpusDecoder", lambda: 1 / 0)
+        async with ScriptedMoshi(Talks([])) as server:
+            service = MoshiService(url=server.url)
+            async with bench(service) as board:
+                error = await board.wait(ErrorFrame)
+                assert "ZeroDivisionError" in error.error
+                assert not service.is_usable
+
+    async def test_a_certificate_that_nobody_vouches_for_is_an_error(self, tmp_path: Path) -> None:
+        context, _ = tls.loopback(tmp_path)
+        async with ScriptedMoshi(tls=context) as server, bench(MoshiService(url=server.url)) as board:
+            error = await board.wait(ErrorFrame)
+            assert "certificate" in error.error
+            assert error.category is ErrorCategory.CONNECTIVITY
 
     async def test_nobody_there_is_an_error(self) -> None:
         async with bench(MoshiService(url="ws://127.0.0.1:9")) as board:

@@ -81,10 +81,10 @@ class MoshiService(LLMService):
     Args:
         url: The server, as `ws://localhost:8998`.
         query: See `moshi_protocol.chat_url`.
-        tls: For a server whose certificate is its own.
+        tls: For a server with `wss` whose certificate is its own.
 
     Raises:
-        ValueError: If the URL is none.
+        ValueError: If the URL is none, or one without TLS for `tls`.
     """
 
     def __init__(
@@ -105,7 +105,10 @@ class MoshiService(LLMService):
         )
         super().__init__(settings=settings, **kwargs)
         self._url = chat_url(url, query)
-        self._tls = tls
+        secure = self._url.startswith("wss:")
+        if tls is not None and not secure:
+            raise ValueError(f"{url!r} has no TLS: write it as wss://…, or leave tls out")
+        self._tls = tls or secure or None
         self._resampler = create_stream_resampler(quality=RESAMPLING)
         self._line: Line | None = None
         self._call: asyncio.Task[None] | None = None
@@ -181,8 +184,11 @@ class MoshiService(LLMService):
                 ) as connection:
                     self._line = line = Line(connection)
                     await line.talk(self._take)
-            except (OSError, TimeoutError, WebSocketException) as error:
+            except (OSError, WebSocketException) as error:
                 failure = error
+            except Exception as error:
+                await self.push_error(f"Moshi: {error!r}", error, force_treat_as_permanent=True)
+                raise
             finally:
                 self._line = None
             await self._end_answer()
