@@ -330,14 +330,21 @@ def test_a_match_whose_audio_never_comes_is_told_at_the_end() -> None:
     assert len(held.audio) == 50
 
 
-def test_text_that_is_replaced_by_its_own_beginning_is_not_heard() -> None:
-    held = heard(policy(terms("secret code", text="secret"), terms("word", action="cut_sentence", text="Enough.")))
-    answer = spoken([(word, 0, 100) for word in "The secret code is seven".split()])
-    held.hear(answer.audio)
-    for word in answer.words:
-        held.read(word.text, word.end)
+@pytest.mark.parametrize(
+    ("instead", "pieces"),
+    [("secret keeping.", ["secret", " is", " what", " it", " is"]), ("So.", ["secret", " is", " So.x", " it", " is"])],
+    ids=["as it begins", "as it goes on"],
+)
+def test_text_that_is_replaced_by_some_of_its_own_is_not_heard(instead: str, pieces: list[str]) -> None:
+    # It is certain that a sentence is cut off before it is over, and so before that is decided as a whole.
+    held = heard(policy(terms("secret", action="cut_sentence", text=instead)))
+    for number, text in enumerate(pieces):
+        held.hear(np.full(100, 1000 + number, np.int16))
+        held.read(text, 100 * (number + 1))
+        assert not len(held.audio)
     held.finish()
-    assert len(held.audio) == 100
+    assert held.broken is not None
+    assert (held.broken.decision.text, len(held.audio)) == (instead, 0)
 
 
 def test_a_transcript_that_goes_back_ends_the_answer() -> None:
@@ -451,6 +458,16 @@ def test_audio_without_end_is_heard_again_in_the_answer_after_one_that_was_broke
     held.hear(np.full(100, 1002, np.int16))
     held.read("Hello. ", 300)
     assert list(held.audio) == [1002] * 100
+
+
+def test_white_space_that_the_guard_drops_is_no_part_of_what_is_forbidden() -> None:
+    held = heard(POLICIES[0])
+    held.hear(np.full(300, 1000, np.int16))
+    held.read("This" + " " * 30, 100)
+    held.read("secret ", 200)
+    held.read("word ", 300)
+    assert held.broken is not None
+    assert (len(held.audio), held.broken.before) == (100, "This" + " " * 30)
 
 
 def test_what_has_to_be_said_first_is_and_the_answer_follows() -> None:

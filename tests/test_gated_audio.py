@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -277,6 +278,7 @@ async def test_silence_flows_and_speech_without_end_waits_for_its_words() -> Non
     async with call(RULES) as held:
         for _ in range(100):
             await held.give(stream(0))
+            await asyncio.sleep(WORD / RATE)
         assert len(held.bench.take(SpeechOutputAudioRawFrame)) == 100
         await held.give(stream(1), START(), TTSStartedFrame(), words("Good "), stream(2), words("day."), stream(0))
         assert held.heard() == [(1, WORD), (2, WORD)]

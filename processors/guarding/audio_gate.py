@@ -292,10 +292,11 @@ class AudioGate:
         same, whole = self._compare()
         if decisions:
             decision = min(decisions, key=lambda each: each.start)
-            while same < min(decision.start, len(self._text)) and self._text[same].isspace():
-                same += 1
-            self._cleared = max(self._cleared, min(same, decision.start))
-            self._stop(decision, self._begin_of(min(same, decision.start)))
+            place = min(same, decision.start)
+            while self._text[place : place + 1] and self._text[place].isspace():
+                place += 1  # nothing is heard of it
+            self._cleared = max(self._cleared, place)
+            self._stop(decision, self._begin_of(place))
         elif whole:
             self._cleared, self._let_out = same, ""
         # Else the guard has begun to say something else, and will say in a decision from where on.
@@ -422,9 +423,8 @@ class AudioGate:
         while self._held:
             samples, come = self._held[0]
             count = min(len(samples), max(at - self._out, 0))
-            if self._forbidden is None:
-                loud = np.abs(samples[count:].astype(np.int32)) > QUIET
-                count += int(loud.argmax()) if loud.any() else len(loud)
+            loud = np.abs(samples[count:].astype(np.int32)) > QUIET
+            count += int(loud.argmax()) if loud.any() else len(loud)
             if count:
                 taken.append(samples[:count])
                 self._out += count
