@@ -78,7 +78,7 @@ def service(server: Server, *, nvidia: bool = False) -> Service:
         return listening.ultravox(base_url=server.base_url)
     if nvidia:
         return listening.nvidia_omni(base_url=server.base_url)
-    return listening.audio_chat(model="hears", base_url=server.base_url)
+    return listening.openai_audio(base_url=server.base_url)
 
 
 def model(server: Server, context: LLMContext | None = None, *, nvidia: bool = False) -> Any:
@@ -318,21 +318,22 @@ class TestOpenAIRealtime:
             await server.until(lambda: len(server.connections) == 2)
             await board.until(lambda: any("was not heard" in error for error in errors(board)))
 
-    async def test_what_was_under_way_when_the_caller_spoke_is_not_said(self) -> None:
-        held = realtime.Answers(["It is ", "on its way."], ORDER, then="hold", under_way=["Late ", "words."])
-        script = (
-            held,
-            realtime.Answers(["Bye."], "Stop."),
-        )
-        async with ScriptedRealtime(*script) as server, bench(model(server)) as board:
+    @pytest.mark.parametrize("then", ["hold", "lag"])
+    async def test_what_was_under_way_when_the_caller_spoke_is_not_said(self, then: str) -> None:
+        held = realtime.Answers(["It is ", "on its way."], ORDER, then=then, under_way=["Late ", "words."])
+        async with ScriptedRealtime(held, realtime.Answers(["Bye."], "Stop.")) as server, bench(model(server)) as board:
             await server.ready()
             await board.send(*spoken(1.0))
-            await board.until(lambda: written(board) == "It is on its way.")
+            await server.until(lambda: len(server.connections[0].of("response.create")) == 1)
+            before = "It is on its way." if then == "hold" else ""
+            await board.until(lambda: written(board) == before)
             start, begun, *rest = [frame for frame in spoken(0.5) if not isinstance(frame, InputAudioRawFrame)]
             sound = [frame for frame in spoken(0.5) if isinstance(frame, InputAudioRawFrame)]
-            await board.send(start, begun, InterruptionFrame(), *sound, *rest)
+            await board.send(start, begun, InterruptionFrame())
+            await board.wait(LLMFullResponseEndFrame)
+            await board.send(*sound, *rest)
             await board.until(lambda: written(board).endswith("Bye."))
-            assert written(board) == "It is on its way.Bye."
+            assert written(board) == f"{before}Bye."
             assert errors(board) == []
 
     async def test_two_turns_through_the_whole_pipeline(self) -> None:
@@ -457,11 +458,7 @@ class TestUltravox:
 
     async def test_what_was_under_way_when_the_caller_spoke_is_not_said(self) -> None:
         held = ultravox.Answers(["It is ", "on its way."], ORDER, then="hold", under_way=["Late ", "words."])
-        script = (
-            held,
-            ultravox.Answers(["Bye."], "Stop."),
-        )
-        async with ScriptedUltravox(*script) as server, bench(model(server)) as board:
+        async with ScriptedUltravox(held, ultravox.Answers(["Bye."], "Stop.")) as server, bench(model(server)) as board:
             await joined(server, board)
             await board.send(*caller_says(1.0))
             await board.until(lambda: written(board) == "It is on its way.")
@@ -603,6 +600,27 @@ class TestNvidiaOmni:
         assert [len(sounds(request.messages)) for request in (first, second)] == [1, 1]
         assert sounds(first.messages)[0] > 0.8
 
+    async def test_who_interrupts_is_answered_and_what_was_heard_is_remembered_and_guarded(self) -> None:
+        context = LLMContext()
+        tale = Says([HEARD, "<response>A refund is ", *LONG[1:]], then="stall")
+        answers = (tale, Says(["<transcript>Stop.</transcript><response>As you like.</response>"]))
+        async with ScriptedOpenAI(*answers) as server:
+            await call(service(server, nvidia=True), barging_in, context=context, rules=policy(terms("refund")))
+        (_, said), *rest = words(context)[1:]
+        assert said.startswith(f"A {HIDDEN} is")
+        assert "at home" not in said
+        assert rest == [("user", "Stop."), ("assistant", "As you like.")]
+
+    async def test_a_tool_is_called_in_the_first_turn_and_its_result_answered(self) -> None:
+        asked: list[dict[str, Any]] = []
+        context = LLMContext(tools=finder(asked))
+        script = (CallsTool("find", ['{"order": "42"}'], first=[HEARD]), Says(["It is in Bern."]))
+        async with ScriptedOpenAI(*script) as server:
+            (turn,) = await call(service(server, nvidia=True), saying(ORDER), context=context)
+        assert asked == [{"order": "42"}]
+        assert turn.answer == "It is in Bern."
+        assert words(context)[0] == ("user", ORDER)
+
     @pytest.mark.parametrize(
         "answer",
         [
@@ -652,11 +670,26 @@ class TestChat:
         assert second.messages[0]["content"].startswith(maya.instructions)
 
 
-@pytest.mark.parametrize("breaks", ["drop", "close", "oversized"])
-async def test_the_caller_hears_of_it_when_the_line_breaks_and_the_call_goes_on(breaks: str) -> None:
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param(
+            ScriptedRealtime(
+                realtime.Answers(["It is "], ORDER, then="drop"), realtime.Answers(["It is here."], ORDER)
+            ),
+            id="openai-realtime",
+        ),
+        pytest.param(
+            ScriptedUltravox(
+                ultravox.Answers(["It is "], ORDER, then="close"), ultravox.Answers(["It is here."], ORDER)
+            ),
+            id="ultravox",
+        ),
+    ],
+)
+async def test_the_caller_hears_of_it_when_the_line_breaks_and_the_call_goes_on(server: Server) -> None:
     persona = PERSONA.model_copy(update={"apology": "I am sorry."})
-    script = (realtime.Answers(["It is "], ORDER, then=breaks), realtime.Answers(["It is here."], ORDER))
-    async with ScriptedRealtime(*script) as server:
+    async with server:
         turns = await call(service(server), saying(ORDER, ORDER), persona=persona)
     assert turns[0].answer.endswith("I am sorry.")
     assert len(turns[0].errors) == 1

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from loopback.pipeline import PATIENCE_SECS
 from loopback.server import ScriptedServer
 
 RATE = 24000
@@ -29,7 +31,8 @@ class Answers:
     late: bool = False
     """Tell it only behind the whole answer."""
     then: str = "end"
-    """`end`, `drop` or `close` the line, `hold` on until it is cancelled, or `oversized`, a message of 2 MB."""
+    """`end`, `drop` or `close` the line, `hold` on until it is cancelled, `lag`, so that not even the first piece comes
+    before that, or `oversized`, a message of 2 MB."""
     under_way: Sequence[str] = ()
     """Pieces that were sent before a cancellation had come."""
 
@@ -91,6 +94,7 @@ class Connection:
     response: dict[str, Any] | None = None
     """The one that is running."""
     closing: Sequence[str] = ()
+    lagging: Answers | None = None
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The events of that type."""
@@ -125,8 +129,13 @@ class ScriptedRealtime(ScriptedServer[Step]):
         return f"{self.url}/v1/realtime"
 
     async def ready(self, number: int = 1) -> None:
-        """Wait until as many connections have been set up."""
-        await self.until(lambda: sum(bool(connection.session) for connection in self.connections) >= number)
+        """Wait until as many connections have been set up.
+
+        Raises:
+            TimeoutError: If they are not.
+        """
+        async with asyncio.timeout(PATIENCE_SECS):
+            await self.until(lambda: sum(bool(connection.session) for connection in self.connections) >= number)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/realtime", self._talk)]
@@ -272,6 +281,9 @@ class _Talk:
             )
 
     async def _answer(self, answer: Answers) -> None:
+        if answer.then == "lag":
+            self._connection.lagging = answer
+            return
         name = await self._begin()
         item = {"id": f"item_{self._server.number()}", "type": "message", "role": "assistant", "content": []}
         where = {"response_id": name, "item_id": item["id"], "output_index": 0, "content_index": 0}
@@ -310,6 +322,9 @@ class _Talk:
         await self.send("response.output_text.delta", **where, delta=piece)
 
     async def _cancel(self) -> None:
+        lagging, self._connection.lagging = self._connection.lagging, None
+        if lagging is not None:
+            await self._answer(replace(lagging, then="hold"))
         response = self._connection.response
         if response is None:
             await self._error("response_cancel_not_active")
