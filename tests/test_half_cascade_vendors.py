@@ -307,16 +307,15 @@ class TestOpenAIRealtime:
             await board.until(lambda: written(board).endswith("It is here."))
 
     async def test_a_refused_key_is_reported_at_once_and_tried_again_with_the_next_turn(self) -> None:
-        script = (
-            realtime.Refuses(401),
-            realtime.Refuses(401),
-        )
-        async with ScriptedRealtime(*script) as server, bench(model(server)) as board:
+        async with (
+            ScriptedRealtime(realtime.Refuses(401), realtime.Refuses(401)) as server,
+            bench(model(server)) as board,
+        ):
             await board.until(lambda: len(board.errors) == 1)
             assert "401" in errors(board)[0]
             await board.send(*spoken(1.0))
-            await server.until(lambda: len(server.connections) == 2)
-            await board.until(lambda: any("was not heard" in error for error in errors(board)))
+            await board.until(lambda: sum("401" in error for error in errors(board)) == 2)
+            assert len(server.connections) == 2
 
     @pytest.mark.parametrize("then", ["hold", "lag"])
     async def test_what_was_under_way_when_the_caller_spoke_is_not_said(self, then: str) -> None:
@@ -518,16 +517,13 @@ class TestUltravox:
     async def test_a_call_that_is_refused_is_reported_at_once_and_tried_again_with_the_next_turn(
         self, status: int, why: str
     ) -> None:
-        script = (
-            ultravox.Refuses(status),
-            ultravox.Refuses(status),
-        )
-        async with ScriptedUltravox(*script) as server, bench(model(server)) as board:
+        refusal = ultravox.Refuses(status)
+        async with ScriptedUltravox(refusal, refusal) as server, bench(model(server)) as board:
             await board.until(lambda: len(board.errors) == 1)
             assert why in errors(board)[0]
             await board.send(*caller_says(1.0))
-            await server.until(lambda: len(server.calls) == 2)
-            await board.until(lambda: any("was not heard" in error for error in errors(board)))
+            await board.until(lambda: sum(why in error for error in errors(board)) == 2)
+            assert len(server.calls) == 2
 
     async def test_two_turns_through_the_whole_pipeline(self) -> None:
         context = LLMContext()

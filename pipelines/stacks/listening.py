@@ -1,4 +1,8 @@
-"""Language models that hear the caller's voice themselves, for the slot AUDIO_LLM."""
+"""Language models that hear the caller's voice themselves, for the slot AUDIO_LLM.
+
+Keys: `OPENAI_API_KEY`, `ULTRAVOX_API_KEY`, `NVIDIA_API_KEY`. To go elsewhere, give `base_url` or set `OPENAI_BASE_URL`,
+`OPENAI_REALTIME_BASE_URL`, `ULTRAVOX_BASE_URL`, `NVIDIA_BASE_URL`.
+"""
 
 from __future__ import annotations
 

@@ -194,7 +194,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
     async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
         self._caller_speaks = False
         if self._websocket is None:
-            await self.push_error("OpenAI Realtime is not connected: a turn was not heard")
+            if self._connecting is not None and not self._connecting.done():
+                await self.push_error("OpenAI Realtime is not connected yet: a turn was not heard")
             return
         await self._put_in_words()
         await super()._handle_user_stopped_speaking(frame)

@@ -135,8 +135,8 @@ class UltravoxLLM(UltravoxRealtimeLLMService):
         await super().process_frame(frame, direction)
         if isinstance(frame, UserStoppedSpeakingFrame):
             self._turn_open = False
-            if self._socket is None:
-                await self.push_error("Ultravox is not connected: a turn was not heard")
+            if self._joining is not None and not self._joining.done():
+                await self.push_error("Ultravox is not connected yet: a turn was not heard")
             await self._pass_on()
 
     async def _update_settings(self, delta: Any) -> dict[str, Any]:
