@@ -365,14 +365,21 @@ class TestOpenAIRealtime:
 
     async def test_the_guard_covers_what_it_writes_and_stops_it(self) -> None:
         context = LLMContext()
-        rules = policy(terms("refund"), terms("secret", action="stop", text="That is all."))
+        rules = policy(
+            terms("refund"),
+            terms("secret", action="stop", text="That is all."),
+            terms("order", direction="heard", text="[something]"),
+        )
         held = realtime.Answers(["You get a refund. ", "The secret is"], ORDER, then="hold", under_way=[" 42."])
-        async with ScriptedRealtime(held) as server:
-            (turn,) = await call(service(server), saying(ORDER), context=context, rules=rules)
-        assert turn.answer == f"You get a {HIDDEN}. The … That is all."
-        assert "refund" not in str(context.messages)
-        # It does not write on in vain.
-        assert server.connections[0].response is None
+        async with ScriptedRealtime(held, realtime.Answers(["Bye."], "Thanks.")) as server:
+            turn, _ = await call(service(server), saying(ORDER, "Thank you."), context=context, rules=rules)
+        guarded = f"You get a {HIDDEN}. The … That is all."
+        assert turn.answer == guarded
+        assert words(context)[:2] == [("user", "Where is my [something]?"), ("assistant", guarded)]
+        (connection,) = server.connections
+        # It does not write on in vain, and knows no more afterwards than the context does.
+        assert connection.response is None
+        assert connection.remembered[:2] == words(context)[:2]
 
     async def test_the_call_is_handed_over_by_its_tool(self) -> None:
         ferni, maya = personas.load("ferni"), personas.load("maya")

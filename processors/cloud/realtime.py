@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any, Literal
 
 from pipecat.frames.frames import (
@@ -50,8 +51,9 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._caller_speaks = False
         self._answering: str | None = None
         self._written: dict[str, str] = {}
-        self._transcripts: dict[str, str] = {}
         self._said: list[str] = []
+        self._heard: list[str] = []
+        self._known = 0
 
     def service_metadata_frame(self) -> LLMServiceMetadataFrame:
         # Without Pipecat's warning that nobody but the pipeline decides whose turn it is.
@@ -128,7 +130,7 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._response_active = self._response_create_owed = False
         self._completed_tool_calls = set()
         self._open_function_calls = set()
-        self._written, self._transcripts, self._said = {}, {}, []
+        self._written, self._said, self._heard = {}, [], []
         await self.push_error(f"the line to OpenAI Realtime has broken: {why}")
         if answering:
             await self.stop_all_metrics()
@@ -146,11 +148,17 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         await super()._handle_evt_session_created(evt)
         self._llm_needs_conversation_setup = False
         await self._process_completed_function_calls(send_new_results=False)
+        self._known = len(self._callers_words())
         for message in self._context.get_messages():
             if isinstance(message, dict) and (message["role"] == "user" or message["role"] == "assistant"):
                 words = message.get("content")
                 if isinstance(words, str):
                     await self._remember(message["role"], words)
+
+    def _callers_words(self) -> list[str]:
+        assert self._context is not None  # noqa: S101
+        said = [each for each in self._context.get_messages() if isinstance(each, dict) and each["role"] == "user"]
+        return [str(each["content"]) for each in said if isinstance(each.get("content"), str)]
 
     async def _remember(self, role: Literal["user", "assistant"], words: str, after: str | None = None) -> None:
         """Have the model know of words.
@@ -169,13 +177,18 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         await self.send_client_event(events.ConversationItemDeleteEvent(item_id=item))
 
     async def _put_in_words(self) -> None:
-        """Have the model remember of what is past what the context does."""
-        transcripts, self._transcripts = self._transcripts, {}
+        """Have the model remember of what is past what the context does, which a guard may have changed."""
+        callers = self._callers_words()
+        new, self._known = callers[self._known :], len(callers)
+        if new:
+            heard, self._heard = self._heard, []
+            for turn, words in zip_longest(heard, new):
+                if words is not None:
+                    await self._remember("user", words, turn)
+            for turn in heard:
+                await self._forget(turn)
         written, self._written = self._written, {}
         said, self._said = " ".join(self._said), []
-        for turn, words in transcripts.items():
-            await self._remember("user", words, turn)
-            await self._forget(turn)
         if "".join(written.values()).split() != said.split():
             for item in written:
                 await self._forget(item)
@@ -186,7 +199,7 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self, evt: events.ConversationItemInputAudioTranscriptionCompleted
     ) -> None:
         if evt.transcript.strip():
-            self._transcripts[evt.item_id] = evt.transcript.strip()
+            self._heard.append(evt.item_id)
         await super().handle_evt_input_audio_transcription_completed(evt)
 
     # Its answers.
