@@ -7,9 +7,19 @@ from difflib import get_close_matches
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import Architecture, DefinitionError
+from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.half_cascade import HALF_CASCADE
+from pipelines.hybrid import HYBRID
+from pipelines.sequential_fused import SEQUENTIAL_FUSED
 
-ARCHITECTURES: tuple[Architecture, ...] = (BASIC_CASCADE, ADVANCED_CASCADE, HALF_CASCADE)
+ARCHITECTURES: tuple[Architecture, ...] = (
+    BASIC_CASCADE,
+    ADVANCED_CASCADE,
+    HALF_CASCADE,
+    HYBRID,
+    SEQUENTIAL_FUSED,
+    DUPLEX_FUSED,
+)
 
 
 def get(name: str) -> Architecture:

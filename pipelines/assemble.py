@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pipelines import policies
 from pipelines.definition import (
     AUDIO_OUT,
+    HEARD_TURN,
     HEARING,
     STT,
     TAGS,
     TTS,
+    UNCLEARED,
     Architecture,
     Capability,
     DefinitionError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
     from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.transports.base_transport import BaseTransport
+    from pipecat.turns.user_turn_strategies import UserTurnStrategies
 
     from guardrails import Policy
     from pipelines.lab.budget import Budget
@@ -122,12 +125,14 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "VAD": _vad,
     "USER_TURN": lambda parts: parts.turns.user(),
     "SPOKEN_TURN": lambda parts: parts.turns.user(),
+    "HEARD_TURN": lambda parts: parts.turns.user(),
     "HEARING": _hearing,
     "INPUT_GUARD": lambda parts: parts.guards.input(),
     "TAGS": _tags,
     "OUTPUT_GUARD": lambda parts: parts.guards.output(),
     "SENTENCES": _sentences,
     "DELIVERY": _delivery,
+    "AUDIO_GATE": lambda parts: parts.guards.audio(),
     "AUDIO_OUT": lambda parts: parts.transport.output(),
     "ASSISTANT_TURN": lambda parts: parts.turns.assistant(),
 }
@@ -220,15 +225,12 @@ def assemble(
     from pipelines.personas import load as load_persona
     from processors.guarding.guards import Guards
     from processors.speaking.apology import Apology
-    from processors.turns.strategy import by_sound, turn_strategies
 
     filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
-    turns = (stack.turns or turn_strategies)()
-    if any(stage.gives is Port.UTTERANCE for stage in architecture.stages):
-        turns = by_sound(turns)
-    pair = LLMContextAggregatorPair(session.context, user_params=LLMUserAggregatorParams(user_turn_strategies=turns))
+    user = LLMUserAggregatorParams(user_turn_strategies=_turns(architecture, stack))
+    pair = LLMContextAggregatorPair(session.context, user_params=user)
     if policy is None:
         policies.check_alike(session.persona, others)
     policy = policy or policies.prepared(session.persona.policy)
@@ -272,6 +274,18 @@ def assemble(
     return worker
 
 
+def _turns(architecture: Architecture, stack: Stack) -> UserTurnStrategies:
+    """What says when the caller's turn is over: the words and the sound, the sound alone, or the model that hears."""
+    from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+
+    from processors.turns.strategy import by_sound, turn_strategies
+
+    if any(stage.name == HEARD_TURN.name for stage in architecture.stages):
+        return ExternalUserTurnStrategies(enable_interruptions=False)
+    turns = (stack.turns or turn_strategies)()
+    return by_sound(turns) if any(stage.gives is Port.UTTERANCE for stage in architecture.stages) else turns
+
+
 def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
     """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
     read or write is heard as a delay."""
@@ -307,9 +321,11 @@ def _guarded(
     for processor, stage in named:
         if stage.clears and not ours:
             guards.trust(processor)
-        elif stage.gives is Port.TEXT and ours and (stage.name != TAGS.name or stage.name in stack.services):
+        elif stage.gives in UNCLEARED.values() and ours and (stage.name != TAGS.name or stage.name in stack.services):
             guards.veil(processor)
-        elif stage.gives is Port.SPEECH and stage.takes is Port.CLEARED_TEXT:
+        elif stage.service and (stage.takes, stage.gives) == (Port.SPEECH, Port.SPEECH):
+            guards.keep_beside(processor)
+        elif stage.service and (stage.takes, stage.gives) == (Port.CLEARED_TEXT, Port.SPEECH):
             guards.keep(processor)
         processors.append(processor)
         if stage.name == AUDIO_OUT.name:

@@ -22,7 +22,12 @@ class Port(StrEnum):
     CONTEXT = "context"
     TEXT = "text"
     CLEARED_TEXT = "cleared text"
+    UNCLEARED_SPEECH = "uncleared speech"
     SPEECH = "speech"
+
+
+UNCLEARED = {Port.CLEARED_TEXT: Port.TEXT, Port.SPEECH: Port.UNCLEARED_SPEECH}
+"""What is said, by what it is before a guard has cleared it."""
 
 
 class Capability(StrEnum):
@@ -30,6 +35,7 @@ class Capability(StrEnum):
 
     AUDIO_IN = "audio_in"
     TEXT_OUT = "text_out"
+    SPEECH_OUT = "speech_out"
     PERSONA_VOICE = "persona_voice"
     WORD_TIMESTAMPS = "word_timestamps"
     TOOLS = "tools"
@@ -74,6 +80,7 @@ class Stage:
         service: Whether a stack fills it with a service; otherwise the processor is Antiphon's own.
         needs: Capabilities asked of the service.
         consumes: Whether what it takes ends here, so that no later stage can read it.
+        fuses: The names of the stages that it is in one, so that none of them can be exchanged alone.
 
     Raises:
         DefinitionError: If a name, port or capability is none, or the stage has no port at all.
@@ -86,6 +93,7 @@ class Stage:
     service: bool = False
     needs: frozenset[Capability] = frozenset()
     consumes: bool = False
+    fuses: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Z][A-Z0-9_]*", str(self.name)):
@@ -105,8 +113,13 @@ class Stage:
 
     @property
     def clears(self) -> bool:
-        """Whether it is an output guard: text goes in, cleared text comes out."""
-        return self.takes is Port.TEXT and self.gives is Port.CLEARED_TEXT
+        """Whether it is an output guard: text or speech goes in, and comes out cleared."""
+        return self.gives in UNCLEARED and self.takes is UNCLEARED[self.gives]
+
+    @property
+    def writes(self) -> bool:
+        """Whether its service makes the answers."""
+        return self.service and self.gives in UNCLEARED.values() and self.takes is not self.gives
 
     def __str__(self) -> str:
         return self.name
@@ -137,6 +150,36 @@ AUDIO_LLM = Stage(
     needs=frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT}),
     consumes=True,
 )
+STT_LLM = Stage(
+    "STT_LLM",
+    "recogniser and language model in one",
+    Port.UTTERANCE,
+    Port.TEXT,
+    service=True,
+    needs=frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT}),
+    consumes=True,
+    fuses=("STT", "LLM"),
+)
+SPEECH_LLM = Stage(
+    "SPEECH_LLM",
+    "one model from voice to voice",
+    Port.UTTERANCE,
+    Port.UNCLEARED_SPEECH,
+    service=True,
+    needs=frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT}),
+    consumes=True,
+    fuses=("STT", "LLM", "TTS"),
+)
+HEARD_TURN = Stage("HEARD_TURN", "when the caller is done, and what they said, as the model tells it", Port.AUDIO, None)
+DUPLEX_LLM = Stage(
+    "DUPLEX_LLM",
+    "one model that listens while it speaks",
+    Port.AUDIO,
+    Port.UNCLEARED_SPEECH,
+    service=True,
+    needs=frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX}),
+    fuses=("STT", "LLM", "TTS"),
+)
 TAGS = Stage("TAGS", "how the model wants it said", Port.TEXT, Port.TEXT)
 OUTPUT_GUARD = Stage("OUTPUT_GUARD", "what may be said", Port.TEXT, Port.CLEARED_TEXT, consumes=True)
 SENTENCES = Stage("SENTENCES", "text in speakable pieces", Port.CLEARED_TEXT, Port.CLEARED_TEXT)
@@ -150,6 +193,9 @@ TTS = Stage(
     needs=frozenset({Capability.WORD_TIMESTAMPS}),
     consumes=True,
 )
+AUDIO_GATE = Stage("AUDIO_GATE", "what may be heard of it", Port.UNCLEARED_SPEECH, Port.SPEECH, consumes=True)
+SPARE_VOICE = replace(TTS, summary="says what the model may not", takes=Port.SPEECH, needs=frozenset(), consumes=False)
+"""The voice of an architecture whose model speaks itself: for what the guard says instead, apologies and goodbyes."""
 AUDIO_OUT = Stage("AUDIO_OUT", "loudspeaker or call", Port.SPEECH, None)
 ASSISTANT_TURN = Stage("ASSISTANT_TURN", "the words that were heard", Port.SPEECH, None)
 
@@ -163,11 +209,16 @@ STAGES = (
     INPUT_GUARD,
     LLM,
     AUDIO_LLM,
+    STT_LLM,
+    SPEECH_LLM,
+    HEARD_TURN,
+    DUPLEX_LLM,
     TAGS,
     OUTPUT_GUARD,
     SENTENCES,
     DELIVERY,
     TTS,
+    AUDIO_GATE,
     AUDIO_OUT,
     ASSISTANT_TURN,
 )
@@ -177,7 +228,8 @@ STAGES = (
 @dataclass(frozen=True)
 class Flow:
     """What one stage hands to a later one. `port` is what `giver` gives: text that reaches a stage which takes
-    cleared text, as `unguarded` permits, is still called text, and so is what that stage makes of it."""
+    cleared text, as `unguarded` permits, is still called text, and so is what that stage makes of it. Likewise
+    speech."""
 
     giver: Stage
     port: Port
@@ -251,14 +303,17 @@ class Architecture:
                 )
             if not stage.clears:
                 continue
-            if not stage.service and stage.name != OUTPUT_GUARD.name:
+            own = OUTPUT_GUARD if stage.takes is Port.TEXT else AUDIO_GATE
+            if not stage.service and stage.name != own.name:
                 raise self._refuse(
                     stage,
-                    "says that it clears text, but Antiphon's own guard is OUTPUT_GUARD",
+                    f"says that it clears {own.takes}, but Antiphon's own guard is {own}",
                     "use that, or say service=True and fill it with your guard",
                 )
             if not stage.consumes:
-                raise self._refuse(stage, "lets the text that it has not cleared pass on", "say consumes=True")
+                raise self._refuse(
+                    stage, f"lets the {stage.takes} that it has not cleared pass on", "say consumes=True"
+                )
             if self.unguarded is not None:
                 raise self._refuse(
                     stage, "is a guard, but the architecture says unguarded", "leave out the reason or the guard"
@@ -266,16 +321,17 @@ class Architecture:
 
     def _check_flow(self) -> None:
         for stage in self.stages:
-            fused = stage.gives is Port.SPEECH and stage.takes not in (Port.CLEARED_TEXT, Port.SPEECH)
-            if fused and self.unguarded is None:
+            made = stage.gives is Port.SPEECH and stage.takes not in (Port.CLEARED_TEXT, Port.SPEECH)
+            if made and not stage.clears and self.unguarded is None:
                 raise self._refuse(
                     stage,
                     f"gives speech that it makes of {stage.takes or 'nothing'}, so that no guard can read it first",
-                    'let it take cleared text, or say why no guard is needed with unguarded="…"',
+                    "let it take cleared text, or give uncleared speech to AUDIO_GATE, or say why no guard is needed "
+                    'with unguarded="…"',
                 )
         read = {flow.giver for flow in self.flows}
         for stage in self.stages:
-            if stage.gives in (Port.TEXT, Port.CLEARED_TEXT) and stage not in read:
+            if stage.gives in (Port.CLEARED_TEXT, *UNCLEARED.values()) and stage not in read:
                 raise self._refuse(
                     stage,
                     f"gives {stage.gives}, which no stage after it takes, so that it is never said",
@@ -311,15 +367,16 @@ class Architecture:
         uncleared: set[Stage] = set()
         for stage in self.stages:
             if stage.takes is not None:
-                if stage.takes is Port.CLEARED_TEXT and Port.TEXT in live and self.unguarded is None:
-                    raise self._uncleared(stage, live[Port.TEXT][-1])
-                ports = (Port.CLEARED_TEXT, Port.TEXT) if stage.takes is Port.CLEARED_TEXT else (stage.takes,)
+                raw = UNCLEARED.get(stage.takes)
+                if raw in live and self.unguarded is None:
+                    raise self._uncleared(stage, live[raw][-1])
+                ports = (stage.takes, raw) if raw else (stage.takes,)
                 reaching = [
-                    Flow(giver, Port.TEXT if giver in uncleared else port, stage)
+                    Flow(giver, UNCLEARED[port] if giver in uncleared else port, stage)
                     for port in ports
                     for giver in live.get(port, ())
                 ]
-                if stage.takes is stage.gives is Port.CLEARED_TEXT and any(f.port is Port.TEXT for f in reaching):
+                if stage.takes is stage.gives and any(flow.port is raw for flow in reaching):
                     uncleared.add(stage)
                 if not reaching:
                     raise self._unfed(stage, stage.takes, used_by)
@@ -333,11 +390,13 @@ class Architecture:
         return tuple(flows)
 
     def _uncleared(self, stage: Stage, giver: Stage) -> DefinitionError:
-        guards = [other for other in self.stages[: self.stages.index(giver)] if other.clears]
-        mend = f"put {giver} before {guards[0]}" if guards else f"put OUTPUT_GUARD between {giver} and {stage}"
+        before = self.stages[: self.stages.index(giver)]
+        guards = [other for other in before if other.clears and other.takes is giver.gives]
+        own = OUTPUT_GUARD if giver.gives is Port.TEXT else AUDIO_GATE
+        mend = f"put {giver} before {guards[0]}" if guards else f"put {own} between {giver} and {stage}"
         return self._refuse(
             stage,
-            f"takes cleared text, but what {giver} gives has passed no guard",
+            f"takes {stage.takes}, but what {giver} gives has passed no guard",
             f'{mend}, or say why none is needed with unguarded="…"',
         )
 
@@ -367,6 +426,12 @@ class Architecture:
         for stage in self.stages:
             if stage.name == name:
                 return stage
+        for stage in self.stages:
+            if name in stage.fuses:
+                raise DefinitionError(
+                    f"{self.name}: has no {name} to exchange alone: {stage} is {' and '.join(stage.fuses)} in one, and "
+                    f"what one hands the other is read by no other model: exchange {stage}, or choose a cascade"
+                )
         raise DefinitionError(f"{self.name}: has no stage {name}: it has {', '.join(map(str, self.stages))}")
 
     @property
@@ -376,8 +441,8 @@ class Architecture:
 
     @property
     def writer(self) -> Stage | None:
-        """The stage whose service writes the answers; None if there is none."""
-        return next((stage for stage in self.services if stage.gives is Port.TEXT), None)
+        """The stage whose service makes the answers; None if there is none."""
+        return next((stage for stage in self.services if stage.writes), None)
 
     def _index(self, stage: Stage) -> int:
         return self.stages.index(self.stage(str(stage)))
@@ -425,9 +490,13 @@ class Architecture:
         """
         for stage in self.services:
             if stage.name not in provided:
+                parts = [name for name in stage.fuses if name in provided]
+                apart = (
+                    f", and is {' and '.join(stage.fuses)} in one: {' and '.join(parts)} alone cannot be given to it"
+                )
                 raise self._refuse(
                     stage,
-                    "is filled by nothing",
+                    f"is filled by nothing{apart if parts else ''}",
                     f"give the stack a service for it, as in stack.replace({stage}=Service(…))",
                 )
             service, has = provided[stage.name]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.assemble import PROCESSORS
-from pipelines.definition import AUDIO_OUT, Architecture, Capability, Flow, Port, Stage
+from pipelines.definition import AUDIO_OUT, UNCLEARED, Architecture, Capability, Flow, Port, Stage
 from pipelines.stacks import Stack
 
 WIDTH = 100
@@ -26,6 +26,7 @@ COLOURS = {
     Port.CONTEXT: "magenta",
     Port.TEXT: "yellow",
     Port.CLEARED_TEXT: "green",
+    Port.UNCLEARED_SPEECH: "bright_yellow",
     Port.SPEECH: "bright_cyan",
 }
 STYLES = {"own": "bold", "service": "bold blue", "guard": "bold green"}
@@ -124,13 +125,15 @@ def _service(stage: Stage, stack: Stack | None) -> str | None:
 
 
 def _makes_words_heard(stage: Stage) -> bool:
-    return stage.gives is Port.SPEECH and stage.takes not in (Port.CLEARED_TEXT, Port.SPEECH)
+    made = stage.gives is Port.SPEECH and stage.takes not in (Port.CLEARED_TEXT, Port.SPEECH)
+    return made and not stage.clears
 
 
 def _unguarded(flow: Flow) -> bool:
-    """Whether words go to a voice that no guard has read."""
-    speaks = flow.taker.takes is Port.CLEARED_TEXT and flow.taker.gives is not Port.CLEARED_TEXT
-    return (flow.port is Port.TEXT and speaks) or _makes_words_heard(flow.taker)
+    """Whether words go to a voice, or out, that no guard has read."""
+    taker = flow.taker
+    utters = taker.gives is not taker.takes and flow.port is UNCLEARED.get(taker.takes)  # type: ignore[arg-type]
+    return utters or _makes_words_heard(taker)
 
 
 def _takes_unguarded(architecture: Architecture, stage: Stage) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -20,15 +21,18 @@ from pipelines import architectures
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app.compare import PageError, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import DELIVERY, OUTPUT_GUARD, SENTENCES
+from pipelines.definition import DELIVERY, OUTPUT_GUARD, SENTENCES, SPEECH_LLM, Capability
+from pipelines.hybrid import HYBRID
 from pipelines.lab import profile
 from pipelines.lab.compare import COLUMNS, PARCEL, Comparison, Kind, Row, claims, compare, page, plots
 from pipelines.lab.compare.claims import FUSED
-from pipelines.lab.compare.comparison import PARTS, PLANNED
+from pipelines.lab.compare.comparison import PARTS
 from pipelines.lab.projection import seed_models
 from pipelines.lab.script import Conversation, agent, caller
+from pipelines.sequential_fused import SEQUENTIAL_FUSED
 
 ANTIPHON = Path(sys.executable).with_name("antiphon")
+DUMB = dataclasses.replace(SPEECH_LLM, needs=frozenset({Capability.PERSONA_VOICE}))
 PROFILES = [profile.load(name) for name in profile.names()]
 
 
@@ -54,7 +58,7 @@ def test_the_conversation_holds_what_decides_between_architectures(comparison: C
 
 def test_every_architecture_has_a_row_and_every_row_every_cell(comparison: Comparison) -> None:
     known = {architecture.name for architecture in architectures.ARCHITECTURES}
-    assert {each.architecture for each in comparison.rows} == known | set(PLANNED)
+    assert {each.architecture for each in comparison.rows} == known
     for each in comparison.rows:
         assert set(each.cells) == {column.name for column in COLUMNS}
         assert all(cell.source for cell in each.cells.values())
@@ -62,16 +66,28 @@ def test_every_architecture_has_a_row_and_every_row_every_cell(comparison: Compa
 
 def test_nothing_in_profile_mode_claims_to_be_measured(comparison: Comparison) -> None:
     kinds = {cell.kind for each in comparison.rows for cell in each.cells.values()}
-    assert kinds == {Kind.PROFILE, Kind.DEFINITION, Kind.CANNOT_RUN, Kind.NOT_YET}
+    assert kinds == {Kind.PROFILE, Kind.DEFINITION, Kind.NOT_YET}
     for each in comparison.ran:
         assert {each.cells[column.name].kind for column in COLUMNS if column.unit == "ms"} == {Kind.PROFILE}
 
 
 def test_what_could_not_run_says_why_in_the_words_of_the_check(comparison: Comparison) -> None:
-    planned = row(comparison, "hybrid")
-    assert planned.reason == "no definition of it exists yet"
-    assert planned.cells["latency_p50"].source == planned.reason
-    assert {each.kind for each in comparison.refused} == {Kind.CANNOT_RUN}
+    described = [profile.load(name) for name in ("seed_full_cascade", "realtime_fused")]
+    refused = compare([HYBRID, SEQUENTIAL_FUSED.replace(SPEECH_LLM, DUMB)], described)
+    undescribed, dumb = refused.rows
+    assert undescribed.reason == "no profile describes it: name it in a profile's architectures"
+    assert undescribed.cells["latency_p50"].source == undescribed.reason
+    assert dumb.reason.startswith("SPEECH_LLM needs persona_voice, and gpt-realtime offers")
+    assert {each.kind for each in refused.refused} == {Kind.CANNOT_RUN}
+    assert comparison.refused == ()
+
+
+def test_a_guard_holds_the_number_back_whatever_the_architecture(comparison: Comparison) -> None:
+    for each in comparison.rows:
+        has_guard = any(stage.clears for stage in architectures.get(each.architecture).stages)
+        assert each.cells["guard_leak"].value == 0
+        assert has_guard
+        assert each.cells["answered"].value == "6 of 6"
 
 
 def test_the_articles_cascade_takes_what_its_parts_sum_to(comparison: Comparison) -> None:
@@ -164,7 +180,7 @@ def test_without_a_guard_what_the_script_forbids_is_heard(comparison: Comparison
 
 
 def test_profiles_describe_what_there_is_or_will_be_and_name_what_is_sold() -> None:
-    known = {architecture.name for architecture in architectures.ARCHITECTURES} | set(PLANNED)
+    known = {architecture.name for architecture in architectures.ARCHITECTURES}
     assert set(FUSED.values()) <= known
     for each in PROFILES:
         assert each.architectures
@@ -183,7 +199,7 @@ def test_claims_stand_beside_what_came_out(comparison: Comparison) -> None:
     assert (vendor, "latency_p50", "1,500–3,000 ms", "agrees") in found
     assert (vendor, "latency_p50", "800–1,200 ms", "more here") in found
     assert ("half_cascade · seed_half_cascade", "latency_p50", "350 ms", "agrees") in found
-    assert ("duplex_fused", "cost_30", "$1.50", "open") in found
+    assert ("duplex_fused · moshi_fused", "cost_30", "$1.50", "open") in found
 
 
 def test_a_claim_about_cost_is_met_under_its_own_assumptions(comparison: Comparison) -> None:
@@ -196,7 +212,7 @@ def test_a_claim_about_cost_is_met_under_its_own_assumptions(comparison: Compari
 
 
 def test_the_table_tells_kinds_apart_in_every_cell(comparison: Comparison) -> None:
-    console = Console(width=200, record=True, file=io.StringIO())
+    console = Console(width=260, record=True, file=io.StringIO())
     console.print(render(comparison, claims(comparison)))
     text = console.export_text()
     assert re.search(r"median +│ +600 ms p │ +1,991 ms p", text)

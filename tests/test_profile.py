@@ -82,5 +82,5 @@ def test_a_bad_file_is_one_line(tmp_path: Path, text: str, message: str) -> None
 
 
 def test_a_profile_that_there_is_not() -> None:
-    with pytest.raises(DataError, match="no profile 'fast': choose seed_full_cascade, seed_half_cascade, vendor"):
+    with pytest.raises(DataError, match="no profile 'fast': choose moshi_fused, realtime_fused, seed_full"):
         profile.load("fast")

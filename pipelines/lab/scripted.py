@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import uuid
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -19,11 +20,17 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
     LLMServiceMetadataFrame,
+    ProposedUserStartedSpeakingFrame,
+    ProposedUserStoppedSpeakingFrame,
+    SpeechOutputAudioRawFrame,
     StartFrame,
     STTMetadataFrame,
     SystemFrame,
     TranscriptionFrame,
     TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
     VADUserStoppedSpeakingFrame,
@@ -34,6 +41,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams, LLMService
 from pipecat.services.settings import LLMSettings, TTSSettings
 from pipecat.services.tts_service import TTSService
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
+from pipecat.utils.text.base_text_aggregator import TextType
 
 from pipelines.lab.profile import ProfileLLM, ProfileSTT, ProfileTTS, ProfileVAD
 from pipelines.lab.script import AgentSays, CallerSays, Conversation, words
@@ -43,6 +52,14 @@ CHARACTERS_PER_TOKEN = 4
 """Where a text's tokens are estimated."""
 
 NOTE_HERTZ = 220.0
+SINGING_RATE = 24000
+"""Of models that speak themselves."""
+
+DUPLEX_FRAME_SECS = 0.08
+"""Moshi's."""
+
+DUPLEX_GAP_SECS = 0.8
+"""Without a word, after which OpenAI Live takes an answer for ended."""
 VAD_SECS = 0.5
 """Silence after which any VAD has called the speech ended."""
 
@@ -211,16 +228,19 @@ class ScriptedLLM(LLMService):
                 self._called = answer
             await self.run_function_calls([call])
             return
-        for number, word in enumerate(answer.text.split()):
-            if number and self._profile.words_per_second:
-                await asyncio.sleep(1 / self._profile.words_per_second)
-            await self._push_llm_text(f"{' ' if number else ''}{word}")
+        await self._write(answer.text.split())
         prompt = sum(len(str(message.get("content", ""))) for message in context.messages if isinstance(message, dict))
         said = len(answer.text) // CHARACTERS_PER_TOKEN + 1
         asked = prompt // CHARACTERS_PER_TOKEN + 1
         await self.start_llm_usage_metrics(
             LLMTokenUsage(prompt_tokens=asked, completion_tokens=said, total_tokens=asked + said)
         )
+
+    async def _write(self, spoken: Sequence[str]) -> None:
+        for number, word in enumerate(spoken):
+            if number and self._profile.words_per_second:
+                await asyncio.sleep(1 / self._profile.words_per_second)
+            await self._push_llm_text(f"{' ' if number else ''}{word}")
 
     def _find(self, context: LLMContext, speculative: bool) -> AgentSays | None:
         """The answer to the caller's last words; to words said before, the next one that the script has for them."""
@@ -260,13 +280,18 @@ class ScriptedAudioLLM(ScriptedLLM):
         self._remembered = context
         self._said: list[CallerSays] = []
         self._turn: asyncio.Task[None] | None = None
+        self._called_last = ""
 
     def service_metadata_frame(self) -> LLMServiceMetadataFrame:
         return LLMServiceMetadataFrame(service_name=self.name, is_realtime_service=True)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, LLMContextFrame) and not _answers_a_tool(frame.context):
-            # It tells of what was understood and answered.
+        if isinstance(frame, LLMContextFrame):
+            called = _called(frame.context)
+            # Any other tells of what was understood and answered.
+            if called is not None and called != self._called_last:
+                self._called_last = called
+                self._turn = self.create_task(self._respond(frame.context, speculative=False), f"{self}::turn")
             return
         await super().process_frame(frame, direction)
         if isinstance(frame, CallerSpeechFrame) and frame.begins:
@@ -289,14 +314,129 @@ class ScriptedAudioLLM(ScriptedLLM):
 
     async def _understand(self, said: list[CallerSays]) -> None:
         understood = await _transcript(said, self._hearing)
-        await self.push_frame(understood, FrameDirection.UPSTREAM)
+        await self._tell(understood)
         asked = LLMContext(messages=[*self._remembered.messages, {"role": "user", "content": understood.text}])
         await self._respond(asked, speculative=False)
 
+    async def _tell(self, understood: TranscriptionFrame) -> None:
+        await self.push_frame(understood, FrameDirection.UPSTREAM)
 
-def _answers_a_tool(context: LLMContext) -> bool:
+
+def _called(context: LLMContext) -> str | None:
+    """Which call of a tool the last message is the result of."""
     last = context.messages[-1] if context.messages else None
-    return isinstance(last, dict) and last.get("role") == "tool"
+    return str(last.get("tool_call_id")) if isinstance(last, dict) and last.get("role") == "tool" else None
+
+
+class ScriptedSpeechLLM(ScriptedAudioLLM):
+    """Sings its answers itself, all at once, as OpenAI Realtime speaks faster than it is heard.
+
+    Args:
+        hearing, profile, conversation, context: As for `ScriptedAudioLLM`; of `profile`, `first_token_ms` is when its
+            first sound comes.
+        voice: How long a word lasts.
+    """
+
+    def __init__(
+        self,
+        hearing: ProfileSTT,
+        profile: ProfileLLM,
+        voice: ProfileTTS,
+        conversation: Conversation,
+        context: LLMContext,
+    ) -> None:
+        super().__init__(hearing, profile, conversation, context)
+        self._word_secs = voice.word_secs
+
+    async def _write(self, spoken: Sequence[str]) -> None:
+        sung = round(self._word_secs * SINGING_RATE)
+        await self.push_frame(TTSStartedFrame())
+        try:
+            for number, word in enumerate(spoken):
+                await self._say(word if number == len(spoken) - 1 else f"{word} ")
+                await self.push_frame(TTSAudioRawFrame(_note(sung, SINGING_RATE), SINGING_RATE, 1))
+        finally:
+            await self.push_frame(TTSStoppedFrame())
+
+    async def _say(self, word: str) -> None:
+        text = TTSTextFrame(word, TextType.SENTENCE)
+        text.includes_inter_frame_spaces = True
+        await self.push_frame(text)
+
+
+class ScriptedDuplexLLM(ScriptedSpeechLLM):
+    """Listens while it sings, and falls silent itself when the VAD before it notices that the caller speaks. It tells
+    when the caller begins and is done, as OpenAI Live does, and what it gives never ends: where it sings nothing it
+    gives silence. With the frame in which a word begins comes the word; an answer ends some time after its last word.
+
+    Args: As `ScriptedSpeechLLM`.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._to_sing: deque[tuple[str, bytes]] = deque()  # frames, with the words that begin in each
+        self._singing: asyncio.Task[None] | None = None
+
+    def service_metadata_frame(self) -> LLMServiceMetadataFrame:
+        return LLMServiceMetadataFrame(
+            service_name=self.name, user_turn_strategies=ExternalUserTurnStrategies(enable_interruptions=False)
+        )
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._singing = self.create_task(self._sing_on(), f"{self}::singing")
+        elif isinstance(frame, VADUserStartedSpeakingFrame) and direction is FrameDirection.DOWNSTREAM:
+            await self._stop_answering()
+            await self.broadcast_frame(ProposedUserStartedSpeakingFrame)
+        elif isinstance(frame, CallerSpeechFrame) and not frame.begins and not frame.said.goes_on:
+            said, self._said = self._said, []
+            self._turn = self.create_task(self._understand(said), f"{self}::turn")
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        if self._singing:
+            await self.cancel_task(self._singing)
+
+    async def _stop_answering(self) -> None:
+        await super()._stop_answering()
+        self._to_sing.clear()
+
+    async def _respond(self, context: LLMContext, *, speculative: bool) -> None:
+        await self._answer(context, speculative=speculative)
+
+    async def _tell(self, understood: TranscriptionFrame) -> None:
+        await super()._tell(understood)
+        await self.broadcast_frame(ProposedUserStoppedSpeakingFrame)
+
+    async def _write(self, spoken: Sequence[str]) -> None:
+        word = round(self._word_secs * SINGING_RATE)
+        size = round(DUPLEX_FRAME_SECS * SINGING_RATE)
+        sung = _note(word * len(spoken), SINGING_RATE)
+        sung += bytes(-len(sung) % (2 * size))
+        for begin in range(0, len(sung) // 2, size):
+            begins = [each for number, each in enumerate(spoken) if begin <= number * word < begin + size]
+            self._to_sing.append(("".join(f"{each} " for each in begins), sung[2 * begin : 2 * (begin + size)]))
+
+    async def _sing_on(self) -> None:
+        since_word: float | None = None  # in an answer
+        silence = bytes(2 * round(DUPLEX_FRAME_SECS * SINGING_RATE))
+        while True:
+            word, sound = self._to_sing.popleft() if self._to_sing else ("", silence)
+            if word and since_word is None:
+                await self.push_frame(LLMFullResponseStartFrame())
+                await self.push_frame(TTSStartedFrame())
+            if word:
+                since_word = 0.0
+                await self._say(word)
+            await self.push_frame(SpeechOutputAudioRawFrame(sound, SINGING_RATE, 1))
+            if since_word is not None:
+                since_word += DUPLEX_FRAME_SECS
+                if since_word > DUPLEX_GAP_SECS:
+                    since_word = None
+                    await self.push_frame(TTSStoppedFrame())
+                    await self.push_frame(LLMFullResponseEndFrame())
+            await asyncio.sleep(DUPLEX_FRAME_SECS)
 
 
 class ScriptedTTS(TTSService):

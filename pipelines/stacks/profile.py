@@ -55,6 +55,18 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
         built.append(ScriptedAudioLLM(profile.stt, profile.llm, conversation, session.context))
         return built[-1]
 
+    def speech_llm(session: Session) -> FrameProcessor:
+        from pipelines.lab.scripted import ScriptedSpeechLLM
+
+        built.append(ScriptedSpeechLLM(profile.stt, profile.llm, profile.tts, conversation, session.context))
+        return built[-1]
+
+    def duplex_llm(session: Session) -> FrameProcessor:
+        from pipelines.lab.scripted import ScriptedDuplexLLM
+
+        built.append(ScriptedDuplexLLM(profile.stt, profile.llm, profile.tts, conversation, session.context))
+        return built[-1]
+
     def tts(session: Session) -> FrameProcessor:
         from pipelines.lab.scripted import ScriptedTTS
 
@@ -72,16 +84,18 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
         last = ears[-1].last if ears else None
         return 0.0 if last is not None and last.goes_on else 1.0
 
+    hears = frozenset({Capability.AUDIO_IN, Capability.TOOLS})
     stack = Stack(
         name=f"profile {profile.name}",
         services={
             "VAD": Service(profile.vad.service, vad),
             "STT": Service(profile.stt.service, stt),
             "LLM": Service(profile.llm.service, llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS})),
-            "AUDIO_LLM": Service(
-                profile.llm.service,
-                audio_llm,
-                frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.TOOLS}),
+            "AUDIO_LLM": Service(profile.llm.service, audio_llm, hears | {Capability.TEXT_OUT}),
+            "STT_LLM": Service(profile.llm.service, audio_llm, hears | {Capability.TEXT_OUT}),
+            "SPEECH_LLM": Service(profile.llm.service, speech_llm, hears | {Capability.SPEECH_OUT}),
+            "DUPLEX_LLM": Service(
+                profile.llm.service, duplex_llm, hears | {Capability.SPEECH_OUT, Capability.FULL_DUPLEX}
             ),
             "TTS": Service(profile.tts.service, tts, frozenset({Capability.WORD_TIMESTAMPS, Capability.PERSONA_VOICE})),
         },

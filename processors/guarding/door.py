@@ -53,9 +53,15 @@ def veil(writer: FrameProcessor) -> None:
     push = service.push_frame
 
     def veiled(frame: Frame) -> Frame:
-        if not isinstance(frame, LLMTextFrame) or is_cleared(frame):
+        if not isinstance(frame, (LLMTextFrame, TTSTextFrame)) or is_cleared(frame):
             return frame
-        return UnclearedTextFrame(frame.text, _skips(service, frame.skip_tts), frame.append_to_context)
+        return UnclearedTextFrame(
+            frame.text,
+            _skips(service, frame.skip_tts),
+            frame.append_to_context,
+            spoken=isinstance(frame, TTSTextFrame),
+            includes_inter_frame_spaces=frame.includes_inter_frame_spaces,
+        )
 
     async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
         await push(veiled(frame), direction)

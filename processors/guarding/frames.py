@@ -52,11 +52,15 @@ class UnclearedTextFrame(DataFrame):
         text: The words.
         skip_tts: As in Pipecat's text frames.
         append_to_context: As in Pipecat's text frames.
+        spoken: Whether the model says it itself, as a `TTSTextFrame` tells.
+        includes_inter_frame_spaces: As in Pipecat's text frames.
     """
 
     text: str = field(repr=False)
     skip_tts: bool | None = None
     append_to_context: bool = True
+    spoken: bool = False
+    includes_inter_frame_spaces: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}({len(self.text)} characters)"

@@ -18,6 +18,7 @@ from pipecat.frames.frames import (
     SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
+    TTSStartedFrame,
     TTSStoppedFrame,
     TTSTextFrame,
 )
@@ -116,19 +117,21 @@ class GatedAudio(FrameProcessor):
             await self.push_frame(frame, direction)
         elif isinstance(frame, LLMFullResponseStartFrame):
             await self._begin()
-            await self.push_frame(frame)
+            await self._pass(frame)
         elif isinstance(frame, OutputAudioRawFrame):
             await self._audio(frame)
-        elif isinstance(frame, TTSTextFrame):
+        elif isinstance(frame, TTSTextFrame) or (isinstance(frame, UnclearedTextFrame) and frame.spoken):
             await self._text(frame)
         elif isinstance(frame, (LLMTextFrame, UnclearedTextFrame)) and not is_cleared(frame):
             pass
         elif isinstance(frame, TTSStoppedFrame) and self._answering:
             # It ends what is heard, and comes before the end of the answer, which lets out the last of it.
             self._voice_stopped = frame
+        elif isinstance(frame, (TTSStartedFrame, TTSStoppedFrame)):
+            await self._pass(frame)
         elif isinstance(frame, LLMFullResponseEndFrame):
             await self._end()
-            await self.push_frame(frame)
+            await self._pass(frame)
         else:
             await self.push_frame(frame)
 
@@ -166,7 +169,7 @@ class GatedAudio(FrameProcessor):
         except Exception as error:
             await self._failed(error)
 
-    async def _text(self, frame: TTSTextFrame) -> None:
+    async def _text(self, frame: TTSTextFrame | UnclearedTextFrame) -> None:
         if self._transcriber is not None:
             return
         if self._answering or (self._endless and not self._gate.shut):
@@ -206,7 +209,12 @@ class GatedAudio(FrameProcessor):
             self._gate.end("", (), goes_on=True)  # of an answer that was interrupted
         stopped, self._voice_stopped = self._voice_stopped, None
         if stopped is not None:
-            await self.push_frame(stopped)
+            await self._pass(stopped)
+
+    async def _pass(self, frame: Frame) -> None:
+        """Let out what is the model's own, to keep its place among its speech."""
+        clear(frame)
+        await self.push_frame(frame)
 
     async def _let_out(self, released: Released) -> None:
         if released.first:
@@ -215,14 +223,12 @@ class GatedAudio(FrameProcessor):
             kind = SpeechOutputAudioRawFrame if self._endless else TTSAudioRawFrame
             audio = kind(released.audio.astype("<i2").tobytes(), self._rate, 1)
             audio.transport_destination = self._destination
-            clear(audio)
-            await self.push_frame(audio)
+            await self._pass(audio)
         if released.text:
             text = TTSTextFrame(released.text, "sentence")
             text.includes_inter_frame_spaces = True
             text.skip_tts = True
-            clear(text)
-            await self.push_frame(text)
+            await self._pass(text)
         if released.broken is not None:
             await self._break_off(released.broken)
 

@@ -7,7 +7,9 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from guardrails import Policy
 from processors.guarding.admission import Admission
+from processors.guarding.beside import beside
 from processors.guarding.door import Ears, keep, trust, veil
+from processors.guarding.gated_audio import GatedAudio
 from processors.guarding.guarding import Guarding
 from processors.guarding.input import InputGuard
 from processors.guarding.output import OutputGuard
@@ -35,6 +37,10 @@ class Guards:
         """The stage OUTPUT_GUARD."""
         return OutputGuard(self._guarding, self._admission)
 
+    def audio(self) -> GatedAudio:
+        """The stage AUDIO_GATE."""
+        return GatedAudio(self._guarding)
+
     def ears(self) -> Ears:
         """Stands behind the loudspeaker."""
         return Ears(self._guarding)
@@ -51,3 +57,8 @@ class Guards:
     def keep(self, voice: FrameProcessor) -> None:
         """Let a voice say cleared text only."""
         keep(voice, self._guarding)
+
+    def keep_beside(self, voice: FrameProcessor) -> None:
+        """Let a voice behind a model that speaks itself say cleared text only, and what the model says pass."""
+        keep(voice, self._guarding)
+        beside(voice)

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import personas
 from pipelines.architectures import ARCHITECTURES
 from pipelines.assemble import check
-from pipelines.definition import AUDIO_LLM, DELIVERY, HEARING, Architecture, DefinitionError, Port
+from pipelines.definition import DELIVERY, HEARING, Architecture, DefinitionError, Port
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
 from pipelines.lab import virtual
@@ -28,13 +28,6 @@ from pipelines.personas import Persona
 from pipelines.stacks.profile import profile_stack
 
 PERSONA = "ferni"
-
-PLANNED = {
-    "hybrid": "Recogniser and language model in one, answers in words, reads them out.",
-    "sequential_fused": "One model from voice to voice, turn by turn.",
-    "duplex_fused": "One model from voice to voice that listens while it speaks.",
-}
-"""Architectures that articles write about and that have no definition yet, each with a line."""
 
 INSPECTED = (Port.TRANSCRIPT, Port.CONTEXT, Port.TEXT, Port.CLEARED_TEXT)
 """What a person can read of a conversation while it goes on."""
@@ -275,7 +268,7 @@ def compare(
     """Hold a conversation through every architecture with every profile that describes it, on virtual time.
 
     Args:
-        architectures: Those that ship, and those that are planned, if none are given.
+        architectures: Those that ship if none are given.
         profiles: Those that ship if none are given. One that names no architectures describes any.
         conversation: What is held.
         persona: Who answers; `ferni` if none is given.
@@ -286,21 +279,12 @@ def compare(
     known = ARCHITECTURES if architectures is None else architectures
     who, table = persona or personas.load(PERSONA), prices or price_table.load()
     rows = [row for each in known for row in _rows(each, profiles, conversation, who, table)]
-    if architectures is None:
-        rows += _planned({each.name for each in known}, profiles)
     return Comparison(conversation, tuple(rows))
 
 
 def describing(name: str, profiles: Sequence[Profile]) -> list[Profile]:
     """The profiles that describe an architecture."""
     return [each for each in profiles if not each.architectures or name in each.architectures]
-
-
-def _planned(known: set[str], profiles: Sequence[Profile]) -> Iterator[Row]:
-    for name, summary in PLANNED.items():
-        if name not in known:
-            stacks = [each.name for each in describing(name, profiles) if each.architectures] or [""]
-            yield from (refused(name, summary, stack, "no definition of it exists yet") for stack in stacks)
 
 
 def _rows(
@@ -440,8 +424,11 @@ def by_definition(architecture: Architecture) -> dict[str, Cell]:
 def _by_stages(architecture: Architecture) -> Cell:
     """Who is told how something was said."""
     names = {stage.name for stage in architecture.stages}
-    if AUDIO_LLM.name in names:
-        return Cell(Kind.DEFINITION, AUDIO_LLM.name, "the LLM hears it itself")
+    for stage in architecture.stages:
+        if stage.writes and stage.takes in (Port.AUDIO, Port.UTTERANCE):
+            speaks = stage.gives is Port.UNCLEARED_SPEECH
+            who = "one model hears and says it" if speaks else "the LLM hears it itself"
+            return Cell(Kind.DEFINITION, stage.name, who)
     if HEARING.name not in names:
         return Cell(Kind.DEFINITION, f"it has no stage {HEARING.name}", "nobody is told")
     if DELIVERY.name not in names:

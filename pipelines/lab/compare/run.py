@@ -166,7 +166,7 @@ def _heard(recording: Recording, held: Held, word_secs: float) -> str | None:
 def _played(recording: Recording) -> Iterable[tuple[float, float]]:
     """When each piece of the agent's audio began to be heard, and when it ended."""
     for event in recording.events:
-        if (event.processor, event.frame) == ("MemoryOutput", "TTSAudioRawFrame"):
+        if event.processor == "MemoryOutput" and event.frame in ("TTSAudioRawFrame", "SpeechOutputAudioRawFrame"):
             samples = int(event.detail.split()[0])
             yield event.at - samples / OUTPUT_RATE, event.at
 

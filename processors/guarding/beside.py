@@ -1,0 +1,69 @@
+"""A voice behind a model that speaks itself: what either says keeps its place."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from pipecat.frames.frames import (
+    DataFrame,
+    Frame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    TTSAudioRawFrame,
+    TTSTextFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from processors.guarding.frames import is_cleared, to_be_said
+
+
+@dataclass
+class _Carried(DataFrame):
+    """Something of the model's on its way past the voice. To a voice it is no text, speech or answer of its own, and so
+    comes out where it stood among what the voice says."""
+
+    frame: Frame
+
+
+def beside(voice: FrameProcessor) -> None:
+    """Have a voice let a model's own answers, as the audio gate lets them out, pass in their order.
+
+    A voice gives its words the times at which they are heard if it is heard at once. Behind speech of the model's that
+    is still being played they are heard later by as much.
+
+    Args:
+        voice: The service; changed in place.
+    """
+    service: Any = voice
+    process, push = service.process_frame, service.push_frame
+    played_at = late = 0.0
+    saying: str | None = None
+
+    async def process_frame(frame: Frame, direction: FrameDirection) -> None:
+        if direction is FrameDirection.DOWNSTREAM and is_cleared(frame) and not to_be_said(frame):
+            frame = _Carried(frame)
+        await process(frame, direction)
+
+    async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        nonlocal played_at, late, saying
+        if isinstance(frame, _Carried):
+            frame = frame.frame
+        elif isinstance(frame, InterruptionFrame):
+            played_at = late = 0.0
+        else:
+            if isinstance(frame, (TTSAudioRawFrame, TTSTextFrame)) and frame.context_id != saying:
+                saying, late = frame.context_id, max(0.0, played_at - _now())
+            if frame.pts:
+                frame.pts += round(1e9 * late)
+        if isinstance(frame, OutputAudioRawFrame):
+            played_at = max(played_at, _now()) + frame.num_frames / frame.sample_rate
+        await push(frame, direction)
+
+    service.process_frame = process_frame
+    service.push_frame = push_frame
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
