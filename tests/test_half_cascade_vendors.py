@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from loopback import scripted_realtime as realtime
 from loopback import scripted_ultravox as ultravox
+from loopback.clock import run_fast
 from loopback.pipeline import PATIENCE_SECS, Bench, bench
 from loopback.scripted_openai import CallsTool, Refuses, Says, ScriptedOpenAI
 from loopback.scripted_realtime import ScriptedRealtime
@@ -334,6 +335,23 @@ class TestOpenAIRealtime:
             await board.until(lambda: written(board).endswith("Bye."))
             assert written(board) == f"{before}Bye."
             assert errors(board) == []
+
+    @pytest.mark.parametrize("then", ["hold", "lag"])
+    def test_an_answer_that_does_not_come_or_go_on_is_given_up_and_the_next_turn_answered(self, then: str) -> None:
+        async def turns() -> None:
+            held = realtime.Answers(["It is "], ORDER, then=then, under_way=["Late words."])
+            script = (held, realtime.Answers(["Bye."], "Hello?"))
+            async with ScriptedRealtime(*script) as server, bench(model(server)) as board:
+                await server.ready()
+                await board.send(*spoken(1.0))
+                await board.wait(LLMFullResponseEndFrame)
+                assert "within 10 s" in errors(board)[0]
+                await board.send(*spoken(1.0))
+                await board.until(lambda: written(board).endswith("Bye."))
+                assert written(board) == ("It is Bye." if then == "hold" else "Bye.")
+                assert len(errors(board)) == 1
+
+        run_fast(turns())
 
     async def test_two_turns_through_the_whole_pipeline(self) -> None:
         context = LLMContext()

@@ -28,6 +28,9 @@ from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from websockets.exceptions import ConnectionClosed
 
+STALL_SECS = 10.0
+"""How long an answer may take to begin, and to pause."""
+
 
 class RealtimeLLM(OpenAIRealtimeLLMService):
     """Hears each turn and answers it in text; what the caller said comes back as a `TranscriptionFrame`, upstream.
@@ -48,8 +51,9 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._context = context
         self._connecting: asyncio.Task[None] | None = None
         self._started = False
-        self._caller_speaks = False
+        self._asked: dict[str, bool] = {}
         self._answering: str | None = None
+        self._stalling: asyncio.TimerHandle | None = None
         self._written: dict[str, str] = {}
         self._said: list[str] = []
         self._heard: list[str] = []
@@ -66,22 +70,20 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._reconnect()
 
     async def stop(self, frame: EndFrame) -> None:
-        await self._give_up_connecting()
+        await self._let_go()
         await super().stop(frame)
 
     async def cancel(self, frame: CancelFrame) -> None:
-        await self._give_up_connecting()
+        await self._let_go()
         await super().cancel(frame)
 
     async def cleanup(self) -> None:
-        await self._give_up_connecting()
+        await self._let_go()
         await super().cleanup()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, UserStartedSpeakingFrame):
-            self._caller_speaks = True
-            if self._websocket is None:
-                self._reconnect()
+        if isinstance(frame, UserStartedSpeakingFrame) and self._websocket is None:
+            self._reconnect()
         elif isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
             self._said.append(frame.text)
         await super().process_frame(frame, direction)
@@ -92,7 +94,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         if self._connecting is None or self._connecting.done():
             self._connecting = self.create_task(self._connect(), f"{self}::connect")
 
-    async def _give_up_connecting(self) -> None:
+    async def _let_go(self) -> None:
+        self._answered()
         connecting, self._connecting = self._connecting, None
         if connecting is not None and not connecting.done():
             await self.cancel_task(connecting)
@@ -126,7 +129,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._websocket = None
         was_up, self._api_session_ready = self._api_session_ready, False
         self._llm_needs_conversation_setup = True
-        answering, self._answering = self._response_active, None
+        answering, self._answering, self._asked = self._response_active, None, {}
+        self._answered()
         self._response_active = self._response_create_owed = False
         self._completed_tool_calls = set()
         self._open_function_calls = set()
@@ -139,6 +143,9 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
             self._reconnect()
 
     async def _handle_evt_error(self, evt: events.ErrorEvent) -> None:
+        refused = evt.error.event_id or next(iter(self._asked), None)
+        if refused is not None and self._asked.pop(refused, False):
+            self._answered()
         await self.push_error(f"OpenAI Realtime refuses: {evt.error.code or evt.error.type}: {evt.error.message}")
 
     # What the model remembers.
@@ -205,7 +212,6 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
     # Its answers.
 
     async def _handle_user_stopped_speaking(self, frame: Frame) -> None:
-        self._caller_speaks = False
         if self._websocket is None:
             if self._connecting is not None and not self._connecting.done():
                 await self.push_error("OpenAI Realtime is not connected yet: a turn was not heard")
@@ -213,22 +219,55 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         await self._put_in_words()
         await super()._handle_user_stopped_speaking(frame)
 
+    async def send_client_event(self, event: events.ClientEvent) -> None:
+        await super().send_client_event(event)
+        if isinstance(event, events.ResponseCreateEvent) and self._websocket is not None:
+            self._asked[event.event_id] = True
+            self._expect_more()
+
+    def _expect_more(self) -> None:
+        """Give an answer so long to begin, or to go on."""
+        self._answered()
+        self._stalling = asyncio.get_running_loop().call_later(
+            STALL_SECS, lambda: self.create_task(self._stalled(), f"{self}::stalled")
+        )
+
+    def _answered(self) -> None:
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
+
+    async def _stalled(self) -> None:
+        self._forget_answers()
+        await self.send_client_event(events.ResponseCancelEvent())
+        await self.push_error(f"OpenAI Realtime does not answer, or go on, within {STALL_SECS:.0f} s")
+        await self.push_frame(LLMFullResponseEndFrame())
+
     async def _start_interruption(self) -> None:
         await super()._start_interruption()
-        if self._answering is not None:
+        self._answered()
+        if self._forget_answers():
             # An interruption cancels it by itself; a guard that has stopped an answer does not.
-            self._answering = None
             await self.send_client_event(events.ResponseCancelEvent())
+
+    def _forget_answers(self) -> bool:
+        """Listen to none that has been asked for, begun or not. Returns whether one was begun."""
+        self._asked = dict.fromkeys(self._asked, False)
+        answering, self._answering = self._answering, None
+        return answering is not None
 
     async def _handle_evt_response_created(self, evt: events.ResponseCreated) -> None:
         await super()._handle_evt_response_created(evt)
-        # Nobody asks for one while the caller speaks: it was asked for before, and has been cancelled.
-        self._answering = None if self._caller_speaks else evt.response.id
+        # They begin in the order in which they were asked for.
+        asked = next(iter(self._asked), None)
+        wanted = asked is None or self._asked.pop(asked)
+        self._answering = evt.response.id if wanted else None
 
     async def _handle_evt_response_done(self, evt: events.ResponseDone) -> None:
         await super()._handle_evt_response_done(evt)
         if self._answering == evt.response.id:
             self._answering = None
+            self._answered()
 
     async def _handle_evt_conversation_item_added(self, evt: events.ConversationItemAdded) -> None:
         if evt.item.role == "assistant" and evt.item.id not in self._messages_added_manually:
@@ -241,10 +280,11 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._written[evt.item_id] = self._written.get(evt.item_id, "") + evt.delta
         # What was under way when the answer was cancelled is not said.
         if evt.response_id == self._answering:
+            self._expect_more()
             await super()._handle_evt_text_delta(evt)
 
     async def _handle_evt_function_call_arguments_done(self, evt: events.ResponseFunctionCallArgumentsDone) -> None:
         if evt.response_id == self._answering:
             await super()._handle_evt_function_call_arguments_done(evt)
         else:
-            self._written[evt.item_id] = ""
+            await self._forget(evt.item_id)

@@ -232,7 +232,9 @@ class _Talk:
         await self.send("conversation.item.deleted", item_id=name)
 
     async def _error(self, code: str) -> None:
-        await self.send("error", error={"type": "invalid_request_error", "code": code, "message": code})
+        cause = self._connection.events[-1]["event_id"]
+        error = {"type": "invalid_request_error", "code": code, "message": code, "event_id": cause}
+        await self.send("error", error=error)
 
     async def _respond(self) -> None:
         if self._connection.response is not None:
