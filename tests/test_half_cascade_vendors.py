@@ -280,7 +280,7 @@ class TestOpenAIRealtime:
             await board.send(*spoken(1.0))
             await board.wait(LLMFullResponseEndFrame)
             assert written(board) == "It is here."
-            assert set(errors(board)) == {"OpenAI Realtime sent a message that is no event of its protocol"}
+            assert set(errors(board)) == {"OpenAI Realtime sent what cannot be understood (Exception)"}
         assert len(server.connections) == 1
 
     @pytest.mark.parametrize("response", [False, True])

@@ -119,9 +119,9 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
                 await super()._receive_task_handler()
             except ConnectionClosed:
                 break
-            except Exception:
-                # The error holds the message, which no guard has read.
-                await self.push_error("OpenAI Realtime sent a message that is no event of its protocol")
+            except Exception as error:
+                # Its text may hold the message, which no guard has read.
+                await self.push_error(f"OpenAI Realtime sent what cannot be understood ({type(error).__name__})")
         if not self._disconnecting and self._websocket is line:
             await self._broken(str(line.protocol.close_exc))
 
