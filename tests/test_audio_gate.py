@@ -19,7 +19,7 @@ from guardrails.check import check
 from guardrails.stream import GUARD, MOST_CHARACTERS
 from pipelines.lab import bench_gate
 from pipelines.lab.bench_gate import Transcript
-from processors.guarding.audio_gate import BACKWARDS, MISSING, QUIET, AudioGate, Broken, Pcm, Released
+from processors.guarding.audio_gate import BACKWARDS, MISSING, QUIET, WORD_SECS, AudioGate, Broken, Pcm, Released
 from tests.guarded import HIDDEN, patterns, personal, policy, terms
 
 RATE = 1000
@@ -196,11 +196,12 @@ def test_with_exact_times_no_sample_of_a_forbidden_word_is_heard_and_all_before_
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(POLICIES), ANSWERS, CUTS, st.integers(0, 200), st.data())
+@given(st.sampled_from(POLICIES), ANSWERS, CUTS, st.integers(0, 200), st.booleans(), st.data())
 def test_without_times_the_same_holds_as_long_as_text_is_no_later_than_the_lag(
-    rules: Policy, answer: Answer, sizes: list[int], lag: int, data: st.DataObject
+    rules: Policy, answer: Answer, sizes: list[int], lag: int, steady: bool, data: st.DataObject
 ) -> None:
     held = heard(rules, lag_ms=lag)
+    held.gate.steady = steady
     audio, words, come = chunks(answer.audio, sizes), list(answer.words), 0
     while audio or words:
         size = len(audio[0]) if audio else 0
@@ -444,6 +445,32 @@ def test_audio_without_end_goes_on_behind_an_answer_and_a_breath_is_not_heard() 
     held.hear(np.full(100, 1000, np.int16))
     assert int(np.count_nonzero(held.audio == 1000)) == 200
     assert held.text == "Hello. Again. "
+
+
+def test_speech_that_comes_with_its_text_waits_as_long_as_the_lag_and_not_for_the_next_word() -> None:
+    held = heard(POLICIES[0], lag_ms=200)
+    held.gate.steady = True
+    held.read("Hello. ")
+    for come in range(100, 600, 100):
+        held.hear(np.full(100, 1000, np.int16))
+        assert len(held.audio) == max(0, come - 200)
+    assert held.text == "Hello. "
+
+
+def test_speech_whose_text_no_longer_comes_is_not_heard_on() -> None:
+    held = heard(POLICIES[0], lag_ms=200)
+    held.gate.steady = True
+    held.read("Hello. ")
+    for _ in range(20):
+        held.hear(np.full(100, 1000, np.int16))
+    assert len(held.audio) == 1000 * WORD_SECS - 200
+    held.read("secret ")
+    assert len(held.audio) == 2000 - 200
+    for _ in range(20):
+        held.hear(np.full(100, 1000, np.int16))
+    held.finish(goes_on=True)
+    assert len(held.audio) == 2000 - 200
+    assert held.broken is not None
 
 
 def test_audio_without_end_is_heard_again_in_the_answer_after_one_that_was_broken_off() -> None:

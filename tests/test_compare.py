@@ -88,6 +88,7 @@ def test_a_guard_holds_the_number_back_whatever_the_architecture(comparison: Com
         assert each.cells["guard_leak"].value == 0
         assert has_guard
         assert each.cells["answered"].value == "6 of 6"
+        assert each.cells["heard_truth"].value == 100
 
 
 def test_the_articles_cascade_takes_what_its_parts_sum_to(comparison: Comparison) -> None:

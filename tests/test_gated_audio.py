@@ -323,7 +323,7 @@ async def test_speech_without_end_is_heard_again_behind_the_end_of_an_answer_tha
     async with call(RULES) as held:
         await held.give(START(), words("Good "), stream(1), InterruptionFrame(), words("day."), stream(2), END())
         await held.give(stream(0), stream(3), START(), words("Well."), END())
-        assert (held.heard(), held.text()) == ([(3, WORD)], "Well.")
+        assert (held.heard(), held.text()) == ([(1, WORD), (3, WORD)], "Good Well.")
 
 
 # --- words of a transcriber ---

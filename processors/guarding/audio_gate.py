@@ -23,6 +23,9 @@ LAG_MS = 250.0
 """A piece of text that comes with no time comes at most so long after the first sound of it. OpenAI Live writes every
 200 ms what was spoken in them, Moshi every 80 ms; OpenAI Realtime promises nothing."""
 
+WORD_SECS = 0.6
+"""So long after a piece of text that came with its sound, more of it may sound: no word that follows is missing yet."""
+
 LIMIT_SECS = 10.0
 """Of audio that waits. Longer is nothing waited for."""
 
@@ -128,7 +131,9 @@ class AudioGate:
     sound. It may begin long after, where a model writes ahead. Only the earlier bound is safe to use, in both respects:
     to be silent from there on if the piece is forbidden, and to let out what was before it if it is cleared, as the
     words of that have all come. Its own sound waits for the next piece, or the end. The other bound, that it is over by
-    then, would let out the words behind it, which nobody has read.
+    then, would let out the words behind it, which nobody has read. Where audio comes as it is spoken, and text with it,
+    time passes as well as words do: what came before the lag has had its words, for as long as the last of them may
+    sound. Then nothing waits longer than the lag, and where text stops coming, sound does soon.
 
     Samples that are too quiet to be heard need no transcript. All others that wait longer than the limit, a transcript
     that goes back, and anything that goes wrong in the guard end the answer at once.
@@ -140,12 +145,14 @@ class AudioGate:
 
     Attributes:
         limit_secs: How much audio may wait.
+        steady: Whether the audio comes as it is spoken, and its text with it.
         counts: What became of the samples.
         shut: Whether all that comes is silenced.
     """
 
     def __init__(self, *, margin_ms: float = MARGIN_MS, lag_ms: float = LAG_MS, limit_secs: float = LIMIT_SECS) -> None:
         self._margin_ms, self._lag_ms, self.limit_secs = margin_ms, lag_ms, limit_secs
+        self.steady = False
         self.counts = Counts()
         self.shut = False
         self._held: deque[tuple[Pcm, int]] = deque()  # with how many had come by then
@@ -163,6 +170,7 @@ class AudioGate:
         self._let_out = ""  # what the guard has, beyond these
         self._half, self._half_begin = "", 0
         self._begun = self._timed = False
+        self._read_at = 0  # how many samples had come with the last of it
         self._forbidden: int | None = None  # the sample from which on a match may be heard
         self._told: list[str] = []
         self._ending: tuple[Decision, str] | None = None
@@ -212,6 +220,9 @@ class AudioGate:
             return Released()
         if len(samples):
             self._held.append((samples, self.counts.come))
+        fresh = self._come - self._read_at <= self._samples(1000 * WORD_SECS)
+        if self.steady and self._begun and not self._timed and fresh:
+            self._covered = self._placed()
         return self._release()
 
     def read(self, guard: StreamGuard, text: str, until: int | None = None) -> Released:
@@ -259,6 +270,7 @@ class AudioGate:
             self.fail(BACKWARDS)
             return ""
         self._begun, self._timed = True, until is not None
+        self._read_at = self._come
         begin = self._covered if until is not None else self._placed()
         if self._half:
             begin = min(begin, self._half_begin)

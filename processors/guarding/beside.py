@@ -6,17 +6,22 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from pipecat.audio.utils import is_silence
 from pipecat.frames.frames import (
     DataFrame,
     Frame,
     InterruptionFrame,
     OutputAudioRawFrame,
+    SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from processors.guarding.frames import is_cleared, to_be_said
+
+LATE_SECS = 0.3
+"""By how much speech that never ends may be late before its silences are left out."""
 
 
 @dataclass
@@ -31,7 +36,8 @@ def beside(voice: FrameProcessor) -> None:
     """Have a voice let a model's own answers, as the audio gate lets them out, pass in their order.
 
     A voice gives its words the times at which they are heard if it is heard at once. Behind speech of the model's that
-    is still being played they are heard later by as much.
+    is still being played they are heard later by as much. And a model whose speech never ends is heard later by as much
+    as was said in between, for the rest of the call, unless some of its silences are left out.
 
     Args:
         voice: The service; changed in place.
@@ -50,6 +56,12 @@ def beside(voice: FrameProcessor) -> None:
         nonlocal played_at, late, saying
         if isinstance(frame, _Carried):
             frame = frame.frame
+            if (
+                isinstance(frame, SpeechOutputAudioRawFrame)
+                and played_at - _now() > LATE_SECS
+                and is_silence(frame.audio)
+            ):
+                return
         elif isinstance(frame, InterruptionFrame):
             played_at = late = 0.0
         else:

@@ -155,6 +155,7 @@ class GatedAudio(FrameProcessor):
     async def _audio(self, frame: OutputAudioRawFrame) -> None:
         self._endless = not isinstance(frame, TTSAudioRawFrame)
         self._gate.limit_secs = STREAM_LIMIT_SECS if self._endless else BURST_LIMIT_SECS
+        self._gate.steady = self._endless
         self._rate, self._destination = frame.sample_rate, frame.transport_destination
         if not self._endless and not self._answering:
             self._gate.abort()  # of an answer that was cut off
