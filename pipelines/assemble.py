@@ -281,7 +281,7 @@ def _turns(architecture: Architecture, stack: Stack) -> UserTurnStrategies:
     from processors.turns.strategy import by_sound, turn_strategies
 
     if any(stage.name == HEARD_TURN.name for stage in architecture.stages):
-        return ExternalUserTurnStrategies(enable_interruptions=False)
+        return by_sound(ExternalUserTurnStrategies(enable_interruptions=False))
     turns = (stack.turns or turn_strategies)()
     return by_sound(turns) if any(stage.gives is Port.UTTERANCE for stage in architecture.stages) else turns
 

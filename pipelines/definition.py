@@ -117,6 +117,12 @@ class Stage:
         return self.gives in UNCLEARED and self.takes is UNCLEARED[self.gives]
 
     @property
+    def parts(self) -> str:
+        """What it is in one, in words: "STT, LLM and TTS"."""
+        *others, last = self.fuses or ("",)
+        return f"{', '.join(others)} and {last}" if others else last
+
+    @property
     def writes(self) -> bool:
         """Whether its service makes the answers."""
         return self.service and self.gives in UNCLEARED.values() and self.takes is not self.gives
@@ -429,7 +435,7 @@ class Architecture:
         for stage in self.stages:
             if name in stage.fuses:
                 raise DefinitionError(
-                    f"{self.name}: has no {name} to exchange alone: {stage} is {' and '.join(stage.fuses)} in one, and "
+                    f"{self.name}: has no {name} to exchange alone: {stage} is {stage.parts} in one, and "
                     f"what one hands the other is read by no other model: exchange {stage}, or choose a cascade"
                 )
         raise DefinitionError(f"{self.name}: has no stage {name}: it has {', '.join(map(str, self.stages))}")
@@ -490,13 +496,12 @@ class Architecture:
         """
         for stage in self.services:
             if stage.name not in provided:
-                parts = [name for name in stage.fuses if name in provided]
-                apart = (
-                    f", and is {' and '.join(stage.fuses)} in one: {' and '.join(parts)} alone cannot be given to it"
-                )
+                own = {other.name for other in self.stages}
+                alone = [name for name in stage.fuses if name in provided and name not in own]
+                apart = f", and is {stage.parts} in one, so that {' and '.join(alone)} cannot be given to it alone"
                 raise self._refuse(
                     stage,
-                    f"is filled by nothing{apart if parts else ''}",
+                    f"is filled by nothing{apart if alone else ''}",
                     f"give the stack a service for it, as in stack.replace({stage}=Service(…))",
                 )
             service, has = provided[stage.name]

@@ -99,12 +99,15 @@ class Caller:
         self._latency = latency
         self._queue: asyncio.Queue[NDArray[np.int16]] = asyncio.Queue()
         self._played = asyncio.Event()
+        self._sounded = asyncio.Event()
         self.heard: list[tuple[float, bytes]] = []
 
     def listen(self, pcm: bytes, at: float) -> None:
         """Take a piece of what the pipeline plays."""
         self.heard.append((at, pcm))
         self._played.set()
+        if first_audible(to_samples(pcm)) is not None:
+            self._sounded.set()
 
     async def sound(self) -> None:
         """Wait until something audible is played."""
@@ -165,12 +168,12 @@ class Caller:
             return None
 
     async def _answer_ends(self) -> None:
-        """Wait until nothing has been played for a while."""
+        """Wait until nothing has been audible for a while."""
         while True:
-            self._played.clear()
+            self._sounded.clear()
             try:
                 async with asyncio.timeout(QUIET_SECS):
-                    await self._played.wait()
+                    await self._sounded.wait()
             except TimeoutError:
                 return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.architectures import ARCHITECTURES
 from pipelines.definition import Architecture
-from pipelines.stacks import cloud, listening
+from pipelines.stacks import cloud, fused, listening
 from pipelines.stacks.embedded import EMBEDDED
 from pipelines.stacks.stack import Service, Stack, StackError
 
@@ -24,11 +24,13 @@ SERVICES: dict[str, dict[str, Service]] = {
             listening.gemini_live(),
         )
     },
+    "STT_LLM": {service.name: service for service in (listening.audio_chat(), listening.ultravox())},
+    "DUPLEX_LLM": {service.name: service for service in (fused.moshi(),)},
     "TTS": {service.name: service for service in (EMBEDDED.services["TTS"], cloud.elevenlabs_tts())},
 }
 
-INSTEAD = {"LLM": "AUDIO_LLM"}
-"""Slots that are filled by the same choice, as an architecture has one or the other."""
+INSTEAD = {"LLM": ("AUDIO_LLM", "STT_LLM", "SPEECH_LLM", "DUPLEX_LLM")}
+"""Slots that are filled by the same choice, as an architecture has one of them."""
 
 
 def choose(stack: str = "embedded", **slots: str | None) -> Stack:
@@ -36,23 +38,24 @@ def choose(stack: str = "embedded", **slots: str | None) -> Stack:
 
     Args:
         stack: A name in `STACKS`.
-        slots: A name in `SERVICES` for each slot that is to be filled otherwise. `LLM` also takes those that hear.
+        slots: A name in `SERVICES` for each slot that is to be filled otherwise. `LLM` also takes those that hear, for
+            every slot that they can fill.
 
     Raises:
         StackError: If there is no stack or service of that name.
     """
     if stack not in STACKS:
         raise StackError(f"no stack {stack!r}: choose {' or '.join(STACKS)}")
-    chosen = {}
+    chosen: dict[str, Service] = {}
     for slot, name in slots.items():
         if name is None:
             continue
-        known = {filled: SERVICES[filled] for filled in (slot, INSTEAD.get(slot, slot))}
-        found = next((filled for filled, services in known.items() if name in services), None)
-        if found is None:
-            every = [each for services in known.values() for each in services]
+        known = {filled: SERVICES[filled] for filled in (slot, *INSTEAD.get(slot, ())) if filled in SERVICES}
+        found = {filled: services[name] for filled, services in known.items() if name in services}
+        if not found:
+            every = dict.fromkeys(each for services in known.values() for each in services)
             raise StackError(f"no service {name!r} for {slot}: choose {' or '.join(every)}")
-        chosen[found] = SERVICES[found][name]
+        chosen |= found
     return STACKS[stack].replace(**chosen)
 
 
@@ -64,8 +67,9 @@ def check_filled(architecture: Architecture, stack: Stack) -> None:
         StackError: Naming the slot and what there is for it.
     """
     slots = {stage.name for stage in architecture.services}
-    for other in INSTEAD.values():
-        if other in stack.services and other not in slots:
+    filled = {stack.services[slot].name for slot in slots if slot in stack.services}
+    for other in (other for others in INSTEAD.values() for other in others):
+        if other in stack.services and other not in slots and stack.services[other].name not in filled:
             having = [each.name for each in ARCHITECTURES if any(stage.name == other for stage in each.stages)]
             raise StackError(
                 f"{architecture.name}: has no {other}, which {stack.services[other].name} would fill: "
@@ -73,9 +77,11 @@ def check_filled(architecture: Architecture, stack: Stack) -> None:
             )
     for stage in architecture.services:
         if stage.name not in stack.services and stage.name in SERVICES:
-            choice = next((slot for slot, other in INSTEAD.items() if other == stage.name), stage.name).lower()
+            choice = next((slot for slot, others in INSTEAD.items() if stage.name in others), stage.name)
             fitting = [name for name, service in SERVICES[stage.name].items() if stage.needs <= service.provides]
+            alone = stack.services[choice].name if choice in stage.fuses and choice in stack.services else ""
+            why = f", as {alone} is {choice} alone and it is {stage.parts} in one" if alone else ""
             raise StackError(
-                f"{architecture.name}: {stage} is filled by nothing in the stack {stack.name}: "
-                f"choose {' or '.join(fitting)} with --{choice}"
+                f"{architecture.name}: {stage} is filled by nothing in the stack {stack.name}{why}: "
+                f"choose {' or '.join(fitting)} with --{choice.lower()}"
             )

@@ -269,7 +269,8 @@ def address(variable: str, given: str | None, default: str) -> str:
     """
     url = (given or os.environ.get(variable) or default).rstrip("/")
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    kinds = ("ws", "wss") if default.startswith("ws") else ("http", "https")
+    if parts.scheme not in kinds or not parts.hostname:
         raise StackError(f"{variable}: {url} is no address: write it as {default}")
     return url
 

@@ -115,7 +115,7 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
         "openai-realtime",
         build,
         provides,
-        _importing("processors.cloud.realtime"),
+        importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
         settings=prompt,
     )
@@ -146,7 +146,7 @@ def ultravox(*, model: str = ULTRAVOX_MODEL, base_url: str | None = None) -> Ser
         "ultravox",
         build,
         HEARS | {Capability.TOOLS},
-        _importing("processors.cloud.ultravox"),
+        importing("processors.cloud.ultravox"),
         keys=("ULTRAVOX_API_KEY",),
         settings=prompt,
         hands_over=False,
@@ -169,12 +169,12 @@ def gemini_live(*, model: str = GEMINI_LIVE_MODEL) -> Service:
         "gemini-live",
         build,
         frozenset({Capability.AUDIO_IN}),
-        _importing("pipecat.services.google.gemini_live.llm"),
+        importing("pipecat.services.google.gemini_live.llm"),
         keys=("GOOGLE_API_KEY",),
     )
 
 
-def _importing(module: str) -> Callable[[Progress], None]:
+def importing(module: str) -> Callable[[Progress], None]:
     """Loads a service of which nothing but its code is on this machine."""
 
     def load(progress: Progress) -> None:

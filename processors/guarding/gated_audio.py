@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -102,6 +103,7 @@ class GatedAudio(FrameProcessor):
         self._rate = 0
         self._destination: str | None = None
         self._voice_stopped: Frame | None = None
+        self._word = ""  # the beginning of one
 
     @property
     def counts(self) -> Counts:
@@ -139,7 +141,7 @@ class GatedAudio(FrameProcessor):
         self._guarding.interrupted()
         if self._answering or not self._endless:
             self._gate.abort()
-        self._answering, self._voice_stopped = False, None
+        self._answering, self._voice_stopped, self._word = False, None, ""
 
     async def _begin(self) -> None:
         """An answer begins. One in several parts says so with each."""
@@ -205,6 +207,7 @@ class GatedAudio(FrameProcessor):
                 await self._failed(error)
                 said, decisions = "", []
             await self._let_out(self._gate.end(said, decisions, goes_on=self._endless))
+            await self._tell("", whole=True)
             self._answering = False
         elif self._endless:
             self._gate.end("", (), goes_on=True)  # of an answer that was interrupted
@@ -225,13 +228,25 @@ class GatedAudio(FrameProcessor):
             audio = kind(released.audio.astype("<i2").tobytes(), self._rate, 1)
             audio.transport_destination = self._destination
             await self._pass(audio)
-        if released.text:
-            text = TTSTextFrame(released.text, "sentence")
-            text.includes_inter_frame_spaces = True
-            text.skip_tts = True
-            await self._pass(text)
+        await self._tell(released.text, whole=released.broken is not None)
         if released.broken is not None:
             await self._break_off(released.broken)
+
+    async def _tell(self, text: str, *, whole: bool) -> None:
+        """Pass words on. Of one that may go on in the next piece, as models write in parts of words, nothing is told
+        before the rest of it: whoever shows or remembers words puts white space between what comes.
+
+        Args:
+            text: What follows what came before.
+            whole: Whether nothing follows.
+        """
+        words = re.findall(r"\S+\s*", self._word + text)
+        open_word = words.pop() if words and not whole and not words[-1][-1].isspace() else ""
+        self._word = open_word
+        if words:
+            told = TTSTextFrame("".join(words).strip(), "sentence")
+            told.skip_tts = True
+            await self._pass(told)
 
     async def _break_off(self, broken: Broken) -> None:
         decision = broken.decision
