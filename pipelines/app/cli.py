@@ -446,6 +446,88 @@ def compare(
         out.print(str(html), soft_wrap=True, highlight=False)
 
 
+LevelOption = Literal["low", "medium", "high"] | None
+
+
+@app.command()
+def choose(
+    compliance: Annotated[
+        str | None, typer.Option(help="Must be held to this policy: one that ships, or a YAML file.")
+    ] = None,
+    personas: Annotated[int | None, typer.Option(help="How many speak; several must have their own voices.")] = None,
+    overlap: Annotated[bool, typer.Option("--overlap", help="Must listen while it speaks.")] = False,
+    tools: Annotated[bool, typer.Option("--tools", help="Must call tools.")] = False,
+    within: Annotated[float | None, typer.Option(metavar="MS", help="Must answer so soon, in the median.")] = None,
+    length: Annotated[float | None, typer.Option(metavar="MINUTES", help="Of a call.")] = None,
+    reasoning: Annotated[LevelOption, typer.Option(help="How much a free choice of the model matters.")] = None,
+    emotion: Annotated[LevelOption, typer.Option(help="… that it is told how something was said.")] = None,
+    voice: Annotated[LevelOption, typer.Option(help="… how natural the voice sounds.")] = None,
+    latency: Annotated[LevelOption, typer.Option(help="… how soon it answers.")] = None,
+    inspection: Annotated[LevelOption, typer.Option(help="… that it can be read while it goes on.")] = None,
+    swapping: Annotated[LevelOption, typer.Option(help="… that parts can be exchanged alone.")] = None,
+    cost: Annotated[LevelOption, typer.Option(help="… what it costs.")] = None,
+    simplicity: Annotated[LevelOption, typer.Option(help="… that it has few stages.")] = None,
+    use_case: Annotated[
+        str | None, typer.Option(help="Start from the needs of an article's use case, by the beginning of its name.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=NUMBER", help="Weigh a criterion otherwise; may be repeated.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="A table of weights of yours, in YAML.")] = None,
+    measured: Annotated[
+        bool, typer.Option("--measured", help="With figures of the embedded models too; takes a minute or two.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Recommend an architecture, with reasons from the figures of `antiphon compare`.
+
+    Ends with 1 if none is all that it must be.
+    """
+    from pipelines.lab.choose import needs as wanted
+
+    with reported():
+        given = {
+            "compliance": compliance,
+            "personas": personas,
+            "overlap": overlap or None,
+            "tools": tools or None,
+            "within_ms": within,
+            "length": length,
+            "reasoning": reasoning,
+            "emotion": emotion,
+            "voice": voice,
+            "latency": latency,
+            "inspection": inspection,
+            "swapping": swapping,
+            "cost": cost,
+            "simplicity": simplicity,
+        }
+        row = None if use_case is None else wanted.use_case(use_case)
+        begun = {} if row is None else row.needs.model_dump()
+        needs = wanted.Needs.of({**begun, **{name: value for name, value in given.items() if value is not None}})
+        table, override = wanted.weights(weights), dict(map(wanted.overridden, weight or ()))
+        if needs.compliance != "none":
+            from guardrails.policy import load
+
+            load(needs.compliance)  # a mistake in its name is told before anything is held
+        if measured:
+            _load_embedded()
+        with err.status("holding the conversation"):
+            from pipelines.app import choose as choosing
+            from pipelines.lab import choose as lab
+            from pipelines.lab.compare import compare as hold
+
+            comparison = hold()
+            if measured:
+                from pipelines.lab.compare.measured import rows
+
+                comparison = comparison.plus(rows())
+            choice = lab.choose(needs, comparison, table=table, override=override)
+        _print(json, choice.as_json, lambda: choosing.render(choice, row))
+    if choice.recommended is None:
+        raise typer.Exit(1)
+
+
 def _load_embedded() -> None:
     from pipelines.basic_cascade import BASIC_CASCADE
     from pipelines.stacks.embedded import EMBEDDED
@@ -909,6 +991,57 @@ def bench_gate(
         if plot is not None:
             measured.draw(result, plot)
     _publish(result.as_json(), measured.tables(result), save, json)
+
+
+@bench.command("load")
+def bench_load(
+    calls: Annotated[int | None, typer.Option(help="One call, and so many, instead of more and more.", min=1)] = None,
+    muted: Annotated[bool, typer.Option("--muted", help="The callers' microphones give nothing.")] = False,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="On the embedded models instead: how many until the latency doubles.")
+    ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="What grows in one call of 30 minutes and of 3 hours instead.")
+    ] = False,
+    data: DataFolder = Path("../shared/data"),
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """Many calls in one process: how exactly each still sounds, how soon it is answered, and what it takes."""
+    from pipelines.app import hear as hearing
+    from pipelines.lab import bench_load as measured
+    from pipelines.lab import soak
+    from pipelines.lab.bench_latency import BenchError
+
+    with reported():
+        if long and (embedded or muted or calls is not None):
+            raise BenchError("--long is about one call: leave --calls, --muted and --embedded out")
+        if embedded and muted:
+            raise BenchError("--muted with --embedded: nothing would be heard: leave one of them out")
+        if plot is not None:
+            hearing.check_picture(plot)
+        with _turns("") as (progress, task):
+
+            def on_step(what: str, done: int, of: int) -> None:
+                progress.update(task, completed=done, total=of, description=what)
+
+            if long:
+                soaks = [
+                    soak.run(minutes, lambda done, of: on_step(f"a call of {of} minutes", done, of))
+                    for minutes in soak.MINUTES
+                ]
+                figures, table = {"calls": [each.as_json() for each in soaks]}, soak.table(soaks)
+            else:
+                result = run(
+                    measured.run_embedded(calls, data, on_step)
+                    if embedded
+                    else measured.run(calls, on_step, muted=muted)
+                )
+                figures, table = result.as_json(), measured.tables(result)
+        if plot is not None:
+            soak.draw(soaks, plot) if long else measured.draw(result, plot)
+    _publish(figures, table, save, json)
 
 
 @train.command("judges")
