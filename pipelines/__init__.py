@@ -10,6 +10,7 @@ from pipelines.definition import Architecture, Capability, DefinitionError, Port
 from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.half_cascade import HALF_CASCADE
 from pipelines.hybrid import HYBRID
+from pipelines.lab.choose import Needs, choose
 from pipelines.personas import Persona, PersonaError
 from pipelines.sequential_fused import SEQUENTIAL_FUSED
 from pipelines.stacks import Service, Session, Stack, StackError
@@ -28,6 +29,7 @@ __all__ = [
     "Architecture",
     "Capability",
     "DefinitionError",
+    "Needs",
     "Persona",
     "PersonaError",
     "Port",
@@ -37,4 +39,5 @@ __all__ = [
     "StackError",
     "Stage",
     "assemble",
+    "choose",
 ]

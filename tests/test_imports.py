@@ -161,6 +161,7 @@ def test_public_names_of_pipelines():
         "Architecture",
         "Capability",
         "DefinitionError",
+        "Needs",
         "Persona",
         "PersonaError",
         "Port",
@@ -170,6 +171,7 @@ def test_public_names_of_pipelines():
         "StackError",
         "Stage",
         "assemble",
+        "choose",
     ]
     assert [name for name in pipelines.__all__ if not hasattr(pipelines, name)] == []
 
