@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, page
+from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, Row, page
 
 MARKS = {Kind.PROFILE: "p", Kind.MEASURED: "m", Kind.DEFINITION: "d"}
 STYLES = {Kind.PROFILE: "cyan", Kind.MEASURED: "bold green"}
+TITLE_WIDTH, COLUMN_WIDTH = 32, 22
+"""Characters that keep titles and figures in one line."""
+
 LEGEND = "p: from a profile's figures   m: measured   d: read off the definition"
 
 
@@ -43,23 +47,38 @@ def write_page(comparison: Comparison, claimed: Sequence[Claim], file: Path) -> 
 
 def render(comparison: Comparison, claimed: Sequence[Claim]) -> RenderableType:
     """The table, and what articles claim, for people. What each figure rests on is in the JSON and on the page."""
-    return Group(_table(comparison), "", _claims(claimed))
+    return Group(_Tables(comparison), "", _claims(claimed))
 
 
-def _table(comparison: Comparison) -> Table:
-    """A column for each that ran, and a line for each that could not."""
+@dataclass(frozen=True)
+class _Tables:
+    """A column for each that ran, as many beside each other as can be read, and a line for each that could not."""
+
+    comparison: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        beside = max(1, (options.max_width - TITLE_WIDTH) // COLUMN_WIDTH)
+        ran = self.comparison.ran
+        groups = [ran[at : at + beside] for at in range(0, len(ran), beside)] or [()]
+        for group in groups[:-1]:
+            yield _table(self.comparison, group)
+        last = _table(self.comparison, groups[-1])
+        refused = (f"{row.name} could not run: {row.reason}" for row in self.comparison.refused)
+        last.caption = Text("\n".join((LEGEND, *refused)))
+        yield last
+
+
+def _table(comparison: Comparison, rows: Sequence[Row]) -> Table:
     shown = Table(title=f"One conversation: {comparison.conversation.name}", caption_justify="left")
-    shown.add_column("")
-    for row in comparison.ran:
+    shown.add_column("", min_width=TITLE_WIDTH - 4)
+    for row in rows:
         shown.add_column(f"{row.architecture}\n{row.stack}", justify="right", overflow="fold")
     for group, columns in groupby(COLUMNS, lambda column: column.group):
         shown.add_section()
         shown.add_row(Text(group, style="bold"))
         for column in columns:
             title = f"  {column.title}{', $/min' if column.unit == '$/min' else ''}"
-            shown.add_row(title, *(_cell(row.cells[column.name], column) for row in comparison.ran))
-    refused = (f"{row.name} could not run: {row.reason}" for row in comparison.refused)
-    shown.caption = Text("\n".join((LEGEND, *refused)))
+            shown.add_row(title, *(_cell(row.cells[column.name], column) for row in rows))
     return shown
 
 

@@ -55,6 +55,9 @@ NOTE_HERTZ = 220.0
 SINGING_RATE = 24000
 """Of models that speak themselves."""
 
+HEARD_TOKENS_PER_SECOND, SPOKEN_TOKENS_PER_SECOND = 10, 20
+"""Of sound, which stays in the prompts of all later answers (developers.openai.com/api/docs/guides/realtime-costs)."""
+
 DUPLEX_FRAME_SECS = 0.08
 """Moshi's."""
 
@@ -229,12 +232,13 @@ class ScriptedLLM(LLMService):
             await self.run_function_calls([call])
             return
         await self._write(answer.text.split())
+        await self.start_llm_usage_metrics(self._used(context, answer))
+
+    def _used(self, context: LLMContext, answer: AgentSays) -> LLMTokenUsage:
         prompt = sum(len(str(message.get("content", ""))) for message in context.messages if isinstance(message, dict))
         said = len(answer.text) // CHARACTERS_PER_TOKEN + 1
         asked = prompt // CHARACTERS_PER_TOKEN + 1
-        await self.start_llm_usage_metrics(
-            LLMTokenUsage(prompt_tokens=asked, completion_tokens=said, total_tokens=asked + said)
-        )
+        return LLMTokenUsage(prompt_tokens=asked, completion_tokens=said, total_tokens=asked + said)
 
     async def _write(self, spoken: Sequence[str]) -> None:
         for number, word in enumerate(spoken):
@@ -329,7 +333,8 @@ def _called(context: LLMContext) -> str | None:
 
 
 class ScriptedSpeechLLM(ScriptedAudioLLM):
-    """Sings its answers itself, all at once, as OpenAI Realtime speaks faster than it is heard.
+    """Sings its answers itself, all at once, as OpenAI Realtime speaks faster than it is heard. It uses tokens as that
+    does, where nobody has it forget the sound.
 
     Args:
         hearing, profile, conversation, context: As for `ScriptedAudioLLM`; of `profile`, `first_token_ms` is when its
@@ -347,6 +352,22 @@ class ScriptedSpeechLLM(ScriptedAudioLLM):
     ) -> None:
         super().__init__(hearing, profile, conversation, context)
         self._word_secs = voice.word_secs
+        self._sound = 0.0  # tokens of it that stand before the next answer
+
+    async def _understand(self, said: list[CallerSays]) -> None:
+        self._sound += HEARD_TOKENS_PER_SECOND * sum(each.lasts for each in said)
+        await super()._understand(said)
+
+    def _used(self, context: LLMContext, answer: AgentSays) -> LLMTokenUsage:
+        asked, said = round(self._sound), round(SPOKEN_TOKENS_PER_SECOND * self._word_secs * len(answer.text.split()))
+        self._sound += said
+        return LLMTokenUsage(
+            prompt_tokens=asked,
+            completion_tokens=said,
+            total_tokens=asked + said,
+            input_audio_tokens=asked,
+            output_audio_tokens=said,
+        )
 
     async def _write(self, spoken: Sequence[str]) -> None:
         sung = round(self._word_secs * SINGING_RATE)

@@ -16,9 +16,6 @@ from pipelines.lab.projection import SeedModel, SeedModels, project, seed_models
 TOLERANCE = 0.05
 """By which share a figure may be off one that an article gives and still agree with it."""
 
-FUSED = {"native speech to speech": "duplex_fused"}
-"""The architecture of those models in `seed_cost.yaml` that no profile stands for."""
-
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
@@ -100,9 +97,6 @@ def claims(
                 found += _latency(row, profile)
                 if profile.sold and profile.sold.claim:
                     found += _cost(row, profile.sold.claim, costs, table)
-    for model, architecture in FUSED.items():
-        rows = [row for row in comparison.rows if row.architecture == architecture]
-        found += [claim for row in rows for claim in _cost(row, model, costs, table)]
     return found
 
 
