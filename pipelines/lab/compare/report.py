@@ -43,8 +43,8 @@ def _figures(comparison: Comparison) -> Iterator[str]:
     rows = (*comparison.ran, *comparison.refused)
     yield '<table class="figures"><thead><tr><th scope="col"></th>'
     for row in rows:
-        yield f'<th scope="col" title="{escape(row.summary)}">{escape(row.architecture)}'
-        yield f"<small>{escape(row.stack or 'no profile')}</small></th>"
+        yield f'<th scope="col" title="{escape(row.summary)}">{_name(row.architecture)}'
+        yield f"<small>{_name(row.stack or 'no profile')}</small></th>"
     yield "</tr></thead><tbody>"
     for number, (group, grouped) in enumerate(groupby(COLUMNS, lambda column: column.group)):
         columns = list(grouped)
@@ -58,6 +58,11 @@ def _figures(comparison: Comparison) -> Iterator[str]:
     yield "</tbody></table>"
 
 
+def _name(name: str) -> str:
+    """May be broken at its underscores."""
+    return escape(name).replace("_", "_<wbr>")
+
+
 def _cells(row: Row, column: Column, columns: Sequence[Column], place: int, *, full: bool) -> Iterator[str]:
     """A row's cell; one for the whole group if none of it could be filled, with the reason if it is to be `full`."""
     if all(row.cells[each.name].kind is Kind.CANNOT_RUN for each in columns):
@@ -65,7 +70,7 @@ def _cells(row: Row, column: Column, columns: Sequence[Column], place: int, *, f
             reason = f"cannot run: {row.reason or row.cells[column.name].source}" if full else "cannot run"
             yield f'<td class="none" rowspan="{len(columns)}">{escape(reason)}</td>'
         return
-    words = "" if column.unit else ' class="words"'
+    words = ' class="words"' if isinstance(row.cells[column.name].value, str) else ""
     yield f'<td{words} title="{escape(row.cells[column.name].source)}">{_cell(row.cells[column.name], column)}</td>'
 
 
