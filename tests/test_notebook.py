@@ -123,7 +123,7 @@ def test_what_is_kept_is_what_a_run_gives(path: Path) -> None:
     again = ran(path.stem)
     assert kinds(again) == kinds(kept)
     if path.stem not in WEIGHTS:
-        assert printed(again) == printed(kept)
+        assert printed(again) == printed(kept), f"if that is meant: python -m tests.test_notebook {path}"
         assert shown(again, "text/plain") == shown(kept, "text/plain")
 
 
