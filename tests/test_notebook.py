@@ -34,7 +34,7 @@ every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 def read(path: Path) -> NotebookNode:
     """A notebook, valid in the format that it names."""
-    notebook: NotebookNode = nbformat.read(path, as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call]
+    notebook: NotebookNode = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(notebook)
     return notebook
 
@@ -57,10 +57,10 @@ def ran(stem: str) -> NotebookNode:
 def keep(path: Path) -> None:
     """Run a notebook and keep what it gave."""
     notebook = run(path)
-    notebook.metadata = nbformat.from_dict(METADATA)  # type: ignore[no-untyped-call]
+    notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({})  # type: ignore[no-untyped-call]
-    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+        cell.metadata = nbformat.from_dict({})
+    nbformat.write(notebook, path)
 
 
 def outputs(notebook: NotebookNode) -> list[list[NotebookNode]]:
