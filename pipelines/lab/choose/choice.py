@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from guardrails.policy import load as load_policy
 from pipelines.architectures import ARCHITECTURES
 from pipelines.definition import Architecture
 from pipelines.lab.choose.facts import Fact, Must, facts, musts
@@ -28,8 +30,8 @@ STEP = 0.1
 NOTHING = 1e-9
 """Points by which nobody is ahead."""
 
-FIGURES = ("cost", "interruption", "latency")
-"""Criteria of which it is said which figure would change the choice."""
+UNITS = {"cost": 0.001, "interruption": 1.0, "latency": 1.0}
+"""Criteria of which it is said which figure would change the choice, and in which steps: dollars a minute, and ms."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Choice:
         needs: What was asked.
         table: What weighs how much.
         weights: What each criterion counts here; 0 where nothing is known of anybody.
-        ranked: The best row of each architecture: first those that are all they must be, each by score.
+        rows: Every row that could be held.
         refused: Rows of architectures that could not be held.
         unknown: Criteria that would count, of which nothing is known of anybody.
     """
@@ -140,9 +142,14 @@ class Choice:
     needs: Needs
     table: Weights
     weights: Mapping[str, float]
-    ranked: tuple[Candidate, ...]
+    rows: tuple[Candidate, ...]
     refused: tuple[Row, ...] = ()
     unknown: tuple[str, ...] = ()
+
+    @cached_property
+    def ranked(self) -> tuple[Candidate, ...]:
+        """The best row of each architecture: first those that are all they must be, each by score."""
+        return ranked(self.rows)
 
     @property
     def suiting(self) -> tuple[Candidate, ...]:
@@ -212,42 +219,60 @@ class Choice:
 
     def _by_figures(self, best: Candidate, second: Candidate) -> Iterator[str]:
         """A figure of the runner-up that would be good enough, or one of the best, not known, that would be too bad."""
-        for name in FIGURES:
-            weight, criterion = self.weights[name], self.table.criteria[name]
-            if not weight:
+        for name in UNITS:
+            if not self.weights[name]:
                 continue
-            mine, theirs = best.facts[name], second.facts[name]
-            least = _needed(second, name, weight, best.score)
-            if (theirs.score or 0.0) < least < 1:
+            title, theirs = self.table.criteria[name].title, second.facts[name]
+            if (figure := self._figure(second, name, best.score, up=False)) is not None:
                 now = "not known" if theirs.score is None else f"now {theirs.text}"
-                most = _written(criterion.figure(least), name, up=False)
-                yield f"{criterion.title} of {second.architecture}: at most {most} ({now})"
-            if (
-                mine.score is None
-                and (least := _needed(best, name, weight, second.score)) is not None
-                and 0 < least < 1
-            ):
-                most = _written(criterion.figure(least), name, up=True)
-                yield f"{criterion.title} of {best.architecture}: more than {most} (not known)"
+                yield f"{title} of {second.architecture}: at most {_written(figure, name)} ({now})"
+            if best.facts[name].score is None:
+                figure = self._figure(best, name, second.score, up=True)
+                if figure is not None:
+                    yield f"{title} of {best.architecture}: more than {_written(figure, name)} (not known)"
+
+    def _figure(self, each: Candidate, name: str, score: float, *, up: bool) -> float | None:
+        """The figure, rounded to the safe side, with which a candidate scores less or more than that and the runner-up
+        comes first; None if there is none."""
+        criterion, now = self.table.criteria[name], each.facts[name]
+        points, whole = each.known(but=name)
+        needed = (score * (whole + self.weights[name]) - points) / self.weights[name]
+        if not 0 < needed < 1 or (not up and needed < (now.score or 0.0)):
+            return None
+        unit = UNITS[name]
+        exact = criterion.figure(needed) / unit
+        steps = math.ceil(exact) if up else math.floor(exact)
+        if not up and criterion.scored(steps * unit) <= needed + NOTHING:
+            steps -= 1
+        if steps <= 0:
+            return None
+        beyond = replace(now, score=criterion.scored((steps + (1 if up else 0)) * unit))
+        changed = replace(each, facts={**each.facts, name: beyond})
+        rows = [changed if row is each else row for row in self.rows]
+        return steps * unit if self._wins(rows) else None
 
     def _by_weights(self, best: Candidate, second: Candidate) -> list[str]:
         nearest: dict[str, tuple[float, str]] = {}
         for name, weight in self.weights.items():
             for root in _crossings(best, second, name):
-                up = root > weight
-                steps = math.ceil(root / STEP - NOTHING) if up else math.floor(root / STEP + NOTHING)
-                changed = round(steps * STEP, 1)
-                if changed == weight or self._first_with(name, changed) is not second:
-                    continue
-                far = abs(changed - weight) / max(weight, 1.0)
-                text = f"weight of {name}: {'at least' if up else 'at most'} {changed:g} (now {weight:g})"
-                if name not in nearest or far < nearest[name][0]:
-                    nearest[name] = (far, text)
+                below = math.floor(root / STEP + NOTHING)
+                for steps in (below - 1, below, below + 1):  # at the root itself the two are equal
+                    changed = round(steps * STEP, 1)
+                    if changed < 0 or abs(changed - weight) < NOTHING:
+                        continue
+                    weights = {**self.weights, name: changed}
+                    far = abs(changed - weight) / max(weight, 1.0)
+                    if name in nearest and nearest[name][0] <= far:
+                        continue
+                    if self._wins([replace(row, weights=weights) for row in self.rows]):
+                        way = "at least" if changed > weight else "at most"
+                        nearest[name] = (far, f"weight of {name}: {way} {changed:g} (now {weight:g})")
         return [text for _, text in sorted(nearest.values())]
 
-    def _first_with(self, criterion: str, weight: float) -> Candidate:
-        weights = {**self.weights, criterion: weight}
-        return max(self.suiting, key=lambda each: replace(each, weights=weights).score)
+    def _wins(self, rows: Sequence[Candidate]) -> bool:
+        """Whether the runner-up comes first of these."""
+        first = ranked(rows)[0]
+        return self.runner_up is not None and first.architecture == self.runner_up.architecture
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -269,12 +294,6 @@ class Choice:
         }
 
 
-def _needed(candidate: Candidate, name: str, weight: float, score: float) -> float:
-    """What a criterion would have to score for a candidate to score so much; perhaps more than 1, or less than 0."""
-    points, whole = candidate.known(but=name)
-    return (score * (whole + weight) - points) / weight
-
-
 def _crossings(one: Candidate, other: Candidate, name: str) -> list[float]:
     """The weights of a criterion, from 0 on, at which two candidates score the same."""
     (p, w), (q, v) = one.known(but=name), other.known(but=name)
@@ -294,10 +313,8 @@ def _share(fact: Fact) -> tuple[float, float]:
     return (0.0, 0.0) if fact.score is None else (fact.score, 1.0)
 
 
-def _written(figure: float, name: str, *, up: bool) -> str:
-    """A figure to whole milliseconds or to tenths of a cent, on the safe side."""
-    whole = math.ceil if up else math.floor
-    return f"${whole(figure * 1000) / 1000:g}" if name == "cost" else f"{whole(figure):,} ms"
+def _written(figure: float, name: str) -> str:
+    return f"${figure:g}" if name == "cost" else f"{figure:,.0f} ms"
 
 
 def chosen(
@@ -310,6 +327,7 @@ def chosen(
     """As `pipelines.choose`."""
     if strange := sorted(set(override) - set(CRITERIA)):
         raise NeedsError(f"no criterion {strange[0]!r} to weigh: choose {', '.join(CRITERIA)}")
+    policy = None if needs.compliance == "none" else load_policy(needs.compliance)
     known = {each.name: each for each in (ARCHITECTURES if architectures is None else architectures)}
     held = compare(tuple(known.values())) if comparison is None else comparison
     for row in held.rows:
@@ -324,30 +342,30 @@ def chosen(
     counts = {name: override.get(name, table.weight(name, needs)) for name in CRITERIA}
     weights = {name: 0.0 if name in nobody else weight for name, weight in counts.items()}
     rows = [
-        Candidate(row, its, (*musts(row, known[row.architecture], needs), *_known(its, needs, weights)), weights)
+        Candidate(row, its, (*musts(row, known[row.architecture], needs, policy), *_known(its, needs, nobody)), weights)
         for row, its in zip(held.ran, found, strict=True)
     ]
     return Choice(
         needs,
         table,
         weights,
-        tuple(_ranked(rows)),
+        tuple(rows),
         held.refused,
         tuple(name for name in CRITERIA if name in nobody and counts[name]),
     )
 
 
-def _known(its: Mapping[str, Fact], needs: Needs, weights: Mapping[str, float]) -> Iterator[Must]:
+def _known(its: Mapping[str, Fact], needs: Needs, nobody: Set[str]) -> Iterator[Must]:
     """What matters much has to be known, if it is known of anybody."""
     for name in GRADED:
-        if needs.level(name) == "high" and weights[name]:
+        if needs.level(name) == "high" and name not in nobody:
             yield Must(f"{name} is known, as it matters much", its[name].score is not None, its[name])
 
 
-def _ranked(rows: Sequence[Candidate]) -> list[Candidate]:
+def ranked(rows: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The best row of each architecture, in order; of equals those that were compared first."""
     order = sorted(rows, key=lambda each: (bool(each.failed), -round(each.score, 9)))
     best: dict[str, Candidate] = {}
     for each in order:
         best.setdefault(each.architecture, each)
-    return list(best.values())
+    return tuple(best.values())

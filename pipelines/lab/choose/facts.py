@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardrails.policy import Policy
-from guardrails.policy import load as load_policy
 from pipelines.definition import (
     DELIVERY,
     HEARING,
@@ -221,10 +220,10 @@ def _yes_and_no(has: dict[str, bool]) -> str:
 # What must be
 
 
-def musts(row: Row, architecture: Architecture, needs: Needs) -> Iterator[Must]:
-    """What these needs demand, met or not. Policies are read, and their errors raised."""
-    if needs.compliance != "none":
-        yield from _compliance(load_policy(needs.compliance), architecture)
+def musts(row: Row, architecture: Architecture, needs: Needs, policy: Policy | None) -> Iterator[Must]:
+    """What these needs demand, met or not; `policy` is what must be kept."""
+    if policy is not None:
+        yield from _compliance(policy, architecture)
     if needs.personas > 1:
         yield _personas(needs.personas, architecture)
     if needs.overlap:
