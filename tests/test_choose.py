@@ -607,4 +607,4 @@ def test_it_fits_into_a_terminal(comparison: Comparison, width: int, row: UseCas
     for name in CRITERIA:
         assert re.search(rf"^{name} ", text, re.MULTILINE)
     if row:
-        assert ("it is otherwise here" in text) == bool(row.instead)
+        assert ("It is otherwise here." in text) == bool(row.instead)

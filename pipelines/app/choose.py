@@ -92,9 +92,12 @@ def _claimed(choice: Choice, use_case: UseCase | None) -> Iterator[RenderableTyp
         return
     yield ""
     yield Text.assemble((f"Article 003 for “{use_case.use_case}”: ", "bold"), use_case.recommends)
-    agrees = choice.architecture in use_case.architectures
-    because = f". {use_case.instead.because}" if not agrees and use_case.instead else ""
-    yield Text(f"{'agrees' if agrees else 'it is otherwise here'}{because}")
+    if choice.architecture in use_case.architectures:
+        yield "It is so here."
+    else:
+        known = use_case.instead is not None and use_case.instead.architecture == choice.architecture
+        because = f" {use_case.instead.because}." if use_case.instead and known else ""
+        yield Text(f"It is otherwise here.{because}")
 
 
 def _table(choice: Choice) -> Table:
