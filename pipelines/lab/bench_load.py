@@ -500,7 +500,7 @@ async def run(calls: int | None, on_step: OnStep, *, muted: bool = False) -> Res
             on_step(f"{count} {'call' if count == 1 else 'calls'}", round(gone), of)
 
         steps.append(await hold(count, second=second, muted=muted))
-        if not steps[-1].holds:
+        if calls is None and count > 1 and not steps[-1].holds:
             break
     return Result(machine(), _today(), muted, tuple(steps))
 
@@ -545,18 +545,15 @@ def tables(result: Result) -> RenderableType:
     shown: list[RenderableType] = []
     if result.steps:
         microphones = "microphones muted" if result.muted else "microphones open"
-        of_steps = Table(title=f"Calls in one process, {microphones}, services at the pace of {PROFILE}; ms")
-        for name in ("calls", "jitter p50", "p99", "most", "latency p50", "p95", "loop late p99", "cores", "MB a call",
-                     "off script"):  # fmt: skip
+        of_steps = Table(title=f"Calls in one process, {microphones}; ms")
+        for name in ("calls", "jitter\np50 / p99 / most", "latency\np50 / p95", "loop late\np99", "cores", "MB\na call",
+                     "off\nscript"):  # fmt: skip
             of_steps.add_column(name, justify="right")
         for step in result.steps:
             of_steps.add_row(
                 str(step.calls),
-                f"{step.jitter.p50:.1f}",
-                f"{step.jitter.p99:.1f}",
-                f"{step.jitter.most:.1f}",
-                f"{step.latency.p50:.0f}",
-                f"{step.latency.p95:.0f}",
+                f"{step.jitter.p50:.1f} / {step.jitter.p99:.1f} / {step.jitter.most:.0f}",
+                f"{step.latency.p50:.0f} / {step.latency.p95:.0f}",
                 f"{step.lag.p99:.1f}",
                 f"{step.cores:.2f}",
                 f"{step.call_mb:.1f}",
@@ -581,7 +578,8 @@ def tables(result: Result) -> RenderableType:
         shown.append(of_embedded)
         doubled = f"with {result.doubled} calls" if result.doubled else "with none of these"
         shown.append(f"the median doubles {doubled}")
-    return Group(*shown, f"{result.machine}, {result.date}")
+    paced = [f"services at the pace of {PROFILE}, transport in memory"] if result.steps else []
+    return Group(*shown, *paced, f"{result.machine}, {result.date}")
 
 
 def draw(result: Result, path: Path) -> None:
