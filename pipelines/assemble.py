@@ -315,6 +315,7 @@ def _guarded(
     """The processors, with nothing that could be said without passing the guard, if there is one."""
     guard = next((stage for stage in architecture.stages if stage.clears), None)
     if guard is None:
+        _unguarded(named)
         return [processor for processor, _ in named]
     ours = guard.name not in stack.services
     processors: list[FrameProcessor] = []
@@ -331,6 +332,17 @@ def _guarded(
         if stage.name == AUDIO_OUT.name:
             processors.append(guards.ears())
     return processors
+
+
+def _unguarded(named: Sequence[tuple[FrameProcessor, Stage]]) -> None:
+    """Have a voice behind a model that speaks itself say nothing of what the model does."""
+    from processors.guarding.beside import beside, unguarded
+
+    for processor, stage in named:
+        if stage.writes and stage.gives is Port.UNCLEARED_SPEECH:
+            unguarded(processor)
+        elif stage.service and (stage.takes, stage.gives) == (Port.SPEECH, Port.SPEECH):
+            beside(processor)
 
 
 def _switchboard(session: Session, llm: Service, stack: Stack, others: Sequence[Persona]) -> Switchboard:

@@ -10,6 +10,7 @@ from pipecat.frames.frames import (
     InterruptionFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
+    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechOutputAudioRawFrame,
     TextFrame,
@@ -18,7 +19,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.guarding.beside import beside
+from processors.guarding.beside import BEHIND_SECS, beside, unguarded
 from processors.guarding.frames import clear
 from tests.harness import on_the_bench, on_virtual_time
 
@@ -86,8 +87,8 @@ async def test_words_of_the_voice_are_heard_behind_what_is_still_being_played() 
         await asyncio.sleep(0.5)
         begun = asyncio.get_running_loop().time()
         first, second = await voice.says("Sorry.", 1.0), await voice.says("Really.", 1.0)
-        assert first.pts == pytest.approx(1e9 * (begun + 1.5))
-        assert second.pts == pytest.approx(1e9 * (begun + 2.5))
+        assert first.pts == pytest.approx(1e9 * (begun + 1.5 + BEHIND_SECS))
+        assert second.pts == pytest.approx(1e9 * (begun + 2.5 + BEHIND_SECS))
         await bench.give(InterruptionFrame())
         after = await voice.says("Yes?", 1.0)
         assert after.pts == pytest.approx(1e9 * begun)
@@ -107,3 +108,24 @@ async def test_silences_are_left_out_until_speech_without_end_is_no_longer_late(
         await voice.says("Sorry.", 1.0)
         await bench.give(speech(0.1), speech(0.1, b"\0\0"))
         assert len(bench.take(SpeechOutputAudioRawFrame)) == 1  # what is heard is never left out
+
+
+@on_virtual_time()
+async def test_without_a_gate_the_voice_says_nothing_of_what_the_model_does() -> None:
+    voice, model = Voice(), FrameProcessor()
+    unguarded(model)
+    said: list[Frame] = [
+        LLMFullResponseStartFrame(),
+        LLMTextFrame("Hello"),
+        TTSAudioRawFrame(b"\0\20", RATE, 1),
+        TTSTextFrame("Hello", "sentence"),
+        LLMFullResponseEndFrame(),
+    ]
+    async with on_the_bench(model) as bench:
+        for frame in said:
+            await model.push_frame(frame)
+        passed = [frame for frame, _ in bench.pushed]
+    async with on_the_bench(voice) as bench:
+        await bench.give(*passed)
+        assert [frame for frame, _ in bench.pushed] == [frame for frame in said if not isinstance(frame, LLMTextFrame)]
+        assert voice.took == []

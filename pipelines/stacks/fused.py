@@ -1,18 +1,71 @@
-"""Models that are several stages in one: for the slots STT_LLM, SPEECH_LLM and DUPLEX_LLM."""
+"""Models that are several stages in one: for the slots STT_LLM, SPEECH_LLM and DUPLEX_LLM.
+
+Keys: `OPENAI_API_KEY`. To go elsewhere, give `base_url` or set `OPENAI_REALTIME_BASE_URL`,
+`MOSHI_URL`. A persona sets its voice under `voices:` with the service's name, as in `openai-realtime: {voice: marin}`.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from pipelines.definition import Capability
 from pipelines.stacks.cloud import address
-from pipelines.stacks.listening import importing
-from pipelines.stacks.stack import Service, Session
+from pipelines.stacks.listening import OPENAI_REALTIME_MODEL, OPENAI_URL, importing
+from pipelines.stacks.stack import Service, Session, StackError
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.services.settings import LLMSettings
+
+    from pipelines.personas import Persona
 
 MOSHI_URL = "ws://localhost:8998"
+
+MAX_SPOKEN_TOKENS = 4096
+"""Of an answer in speech, which takes 20 a second and those of its words; the most that OpenAI allows."""
+
+
+def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None = None) -> Service:
+    """OpenAI's Realtime API, which answers in speech; the pipeline says when a turn is over. Its voice stays the same
+    for the whole call, whoever the call is handed over to."""
+
+    def build(session: Session) -> FrameProcessor:
+        from pipecat.services.openai.realtime import events
+
+        from processors.cloud.realtime import RealtimeLLM
+
+        hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
+        speaks = events.AudioOutput(voice=_voice("SPEECH_LLM", "openai-realtime", session.persona))
+        url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
+        return RealtimeLLM(
+            context=session.context,
+            api_key=os.environ["OPENAI_API_KEY"],
+            base_url="ws" + url.removeprefix("http"),
+            settings=RealtimeLLM.Settings(
+                model=model,
+                system_instruction=session.persona.instructions,
+                session_properties=events.SessionProperties(
+                    output_modalities=["audio"],
+                    audio=events.AudioConfiguration(input=hears, output=speaks),
+                    max_output_tokens=MAX_SPOKEN_TOKENS,
+                ),
+            ),
+        )
+
+    def prompt(persona: Persona) -> LLMSettings:
+        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+        return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
+
+    return Service(
+        "openai-realtime",
+        build,
+        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.TOOLS}),
+        importing("processors.cloud.realtime"),
+        keys=("OPENAI_API_KEY",),
+        settings=prompt,
+    )
 
 
 def moshi(*, url: str | None = None) -> Service:
@@ -30,3 +83,16 @@ def moshi(*, url: str | None = None) -> Service:
 
     provides = frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX})
     return Service("moshi", build, provides, importing("processors.fused.moshi"))
+
+
+def _voice(slot: str, service: str, persona: Persona) -> str | None:
+    """The voice that a persona has with a service; None for the service's own choice.
+
+    Raises:
+        StackError: If the persona sets anything but that.
+    """
+    wanted = persona.voices.get(service, {})
+    for name, value in wanted.items():
+        if name != "voice" or not isinstance(value, str):
+            raise StackError(f"{slot}: {persona.name}'s {service} voice says {name}: {value}: it may set voice, a name")
+    return str(wanted["voice"]) if wanted else None

@@ -1,49 +1,74 @@
-"""OpenAI's Realtime API as a model that hears and writes, in a pipeline that decides whose turn it is.
+"""OpenAI's Realtime API as a model that hears, and writes or speaks, in a pipeline that decides whose turn it is.
 
 Pipecat's service answers a first turn twice if the pipeline's context reaches it only then, reads no more events after
 an error, and says nothing when the line breaks. Its model remembers what it wrote, whoever heard it, and every sound.
+When an answer that is spoken is interrupted, it takes for heard what came since the first sound of it came.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Literal
 
 from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
     Frame,
+    InterruptionFrame,
     LLMContextAssistantTurnFrame,
     LLMFullResponseEndFrame,
     LLMServiceMetadataFrame,
     StartFrame,
+    TTSStoppedFrame,
     UserStartedSpeakingFrame,
 )
 from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection
+from pipecat.services.openai._constants import OPENAI_SAMPLE_RATE
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from websockets.exceptions import ConnectionClosed
+
+from processors.guarding.frames import UnfinishedAnswerFrame
 
 STALL_SECS = 10.0
 """How long an answer may take to begin, and to pause."""
 
 
+@dataclass
+class _Spoken:
+    """Sound of an answer: which part of which item it is, and how much of it has come."""
+
+    item: str
+    part: int
+    secs: float = 0.0
+
+
 class RealtimeLLM(OpenAIRealtimeLLMService):
-    """Hears each turn and answers it in text; what the caller said comes back as a `TranscriptionFrame`, upstream.
+    """Hears each turn and answers it; what the caller said comes back as a `TranscriptionFrame`, upstream.
+
+    Answers are `LLMTextFrame`s, or `TTSAudioRawFrame`s at 24 kHz with `TTSTextFrame`s, as the output modality is.
 
     The model remembers what the context does: before a turn is sent, the sound of earlier ones makes way for their
-    words, and what it wrote for what was heard of it. A line that breaks is reported, and replaced by one that is told
-    the conversation so far; if that fails, again when the caller next speaks.
+    words, and what it wrote for what was heard of it. Of speech that was interrupted it remembers the sound up to where
+    it was heard. A line that breaks is reported, and replaced by one that is told the conversation so far; if that
+    fails, again when the caller next speaks. An answer that ends so is an `UnfinishedAnswerFrame`.
 
-    Args: As `OpenAIRealtimeLLMService`, whose settings must have `turn_detection=False` and text for output, and
+    An `InterruptionFrame` from behind is a guard's: it ends the answer, and not what the caller is saying.
+
+    Args: As `OpenAIRealtimeLLMService`, whose settings must have `turn_detection=False`, and
         context: What has been said, live, with the tools there are.
     """
 
     _websocket: Any
+    _current_audio_response: Any
 
     def __init__(self, *, context: LLMContext, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,6 +83,11 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._said: list[str] = []
         self._heard: list[str] = []
         self._known = 0
+        self._spoken: list[_Spoken] = []
+        self._heard_before = 0.0
+        self._heard_since: float | None = None
+        self._finished = False
+        self._cut: str | None = None
 
     def service_metadata_frame(self) -> LLMServiceMetadataFrame:
         # Without Pipecat's warning that nobody but the pipeline decides whose turn it is.
@@ -86,7 +116,21 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
             self._reconnect()
         elif isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
             self._said.append(frame.text)
-        await super().process_frame(frame, direction)
+        elif isinstance(frame, BotStartedSpeakingFrame):
+            self._heard_since = asyncio.get_running_loop().time()
+        elif isinstance(frame, BotStoppedSpeakingFrame):
+            self._heard_out()
+        if isinstance(frame, InterruptionFrame) and direction is FrameDirection.UPSTREAM:
+            self._spoken = []
+            await super(OpenAIRealtimeLLMService, self).process_frame(frame, direction)
+            await self.push_frame(frame, direction)
+        else:
+            await super().process_frame(frame, direction)
+
+    async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if type(frame) is LLMFullResponseEndFrame and not self._finished:
+            frame = UnfinishedAnswerFrame()
+        await super().push_frame(frame, direction)
 
     # The line.
 
@@ -135,10 +179,11 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._completed_tool_calls = set()
         self._open_function_calls = set()
         self._written, self._said, self._heard = {}, [], []
+        self._spoken, self._cut = [], None
         await self.push_error(f"the line to OpenAI Realtime has broken: {why}")
         if answering:
             await self.stop_all_metrics()
-            await self.push_frame(LLMFullResponseEndFrame())
+            await self._break_off()
         if was_up:
             self._reconnect()
 
@@ -196,11 +241,18 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
                 await self._forget(turn)
         written, self._written = self._written, {}
         said, self._said = " ".join(self._said), []
-        if "".join(written.values()).split() != said.split():
-            for item in written:
+        cut, self._cut = self._cut, None
+        if "".join(written.values()).split() == said.split():
+            return
+        heard = list(written)[: list(written).index(cut) + 1] if cut in written else []
+        words = "".join(written[item] for item in heard).split()
+        if not said or words[: len(said.split())] != said.split():
+            heard = []
+        for item in written:
+            if item not in heard:
                 await self._forget(item)
-            if said:
-                await self._remember("assistant", said)
+        if said and not heard:
+            await self._remember("assistant", said)
 
     async def handle_evt_input_audio_transcription_completed(
         self, evt: events.ConversationItemInputAudioTranscriptionCompleted
@@ -208,6 +260,32 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         if evt.transcript.strip():
             self._heard.append(evt.item_id)
         await super().handle_evt_input_audio_transcription_completed(evt)
+
+    # What was heard of its speech.
+
+    def _heard_out(self) -> None:
+        """All that has come has been heard."""
+        self._heard_since = None
+        self._heard_before = sum(each.secs for each in self._spoken)
+        if not self._response_active:
+            self._spoken, self._heard_before = [], 0.0
+
+    async def _truncate_current_audio_response(self) -> None:
+        spoken, self._spoken = self._spoken, []
+        heard, self._heard_before = self._heard_before, 0.0
+        self._current_audio_response = None
+        if self._heard_since is not None:
+            heard += asyncio.get_running_loop().time() - self._heard_since
+        for each in spoken:
+            # Of an answer that is still coming there is more than has come.
+            if heard < each.secs or (each is spoken[-1] and self._response_active):
+                self._cut = each.item
+                end = events.ConversationItemTruncateEvent(
+                    item_id=each.item, content_index=each.part, audio_end_ms=int(1000 * min(heard, each.secs))
+                )
+                await self.send_client_event(end)
+                return
+            heard -= each.secs
 
     # Its answers.
 
@@ -241,6 +319,13 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._forget_answers()
         await self.send_client_event(events.ResponseCancelEvent())
         await self.push_error(f"OpenAI Realtime does not answer, or go on, within {STALL_SECS:.0f} s")
+        await self._break_off()
+
+    async def _break_off(self) -> None:
+        """End an answer of which no more is said."""
+        speaking, self._current_audio_response = self._current_audio_response, None
+        if speaking is not None:
+            await self.push_frame(TTSStoppedFrame())
         await self.push_frame(LLMFullResponseEndFrame())
 
     async def _start_interruption(self) -> None:
@@ -264,7 +349,10 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._answering = evt.response.id if wanted else None
 
     async def _handle_evt_response_done(self, evt: events.ResponseDone) -> None:
+        self._finished = evt.response.status == "completed"
         await super()._handle_evt_response_done(evt)
+        self._finished = False
+        self._current_audio_response = None
         if self._answering == evt.response.id:
             self._answering = None
             self._answered()
@@ -282,6 +370,21 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         if evt.response_id == self._answering:
             self._expect_more()
             await super()._handle_evt_text_delta(evt)
+
+    async def _handle_evt_audio_transcript_delta(self, evt: events.ResponseAudioTranscriptDelta) -> None:
+        self._written[evt.item_id] = self._written.get(evt.item_id, "") + evt.delta
+        if evt.response_id == self._answering:
+            self._expect_more()
+            await super()._handle_evt_audio_transcript_delta(evt)
+
+    async def _handle_evt_audio_delta(self, evt: events.ResponseAudioDelta) -> None:
+        if evt.response_id != self._answering:
+            return
+        self._expect_more()
+        if not self._spoken or self._spoken[-1].item != evt.item_id:
+            self._spoken.append(_Spoken(evt.item_id, evt.content_index))
+        self._spoken[-1].secs += len(base64.b64decode(evt.delta)) / 2 / OPENAI_SAMPLE_RATE
+        await super()._handle_evt_audio_delta(evt)
 
     async def _handle_evt_function_call_arguments_done(self, evt: events.ResponseFunctionCallArgumentsDone) -> None:
         if evt.response_id == self._answering:

@@ -363,15 +363,24 @@ class AudioGate:
         if not self.stopped:
             self._stop(Decision(GUARD, "stop", "", self._cleared, self._cleared), self._out, failure)
 
-    def end(self, said: str, decisions: Sequence[Decision], *, goes_on: bool = False) -> Released:
-        """The second half of `finish`."""
+    def end(
+        self, said: str, decisions: Sequence[Decision], *, goes_on: bool = False, finished: bool = True
+    ) -> Released:
+        """The second half of `finish`.
+
+        Args:
+            said: What the guard lets out.
+            decisions: What it has decided.
+            goes_on: As for `finish`.
+            finished: Whether all text of the answer has come. Otherwise what is behind the last of it is silenced.
+        """
         first = self.settle(said, decisions)
         if not self.stopped:
             if self._let_out or any(fold(char).kind is Kind.WORD for char in self._text[self._cleared :]):
                 self.fail(DIFFERENT)
             else:
                 self._cleared = len(self._text)
-        rest = self._release(at=self._last(goes_on), last=True)
+        rest = self._release(at=self._last(goes_on) if finished else self._covered, last=True, finished=finished)
         if not self.shut and not goes_on:
             if not self._begun and self._held:
                 self.fail(MISSING)
@@ -399,13 +408,16 @@ class AudioGate:
             one.broken or other.broken,
         )
 
-    def _release(self, *, first: str = "", at: int | None = None, last: bool = False) -> Released:
+    def _release(
+        self, *, first: str = "", at: int | None = None, last: bool = False, finished: bool = True
+    ) -> Released:
         """Let out what may be heard.
 
         Args:
             first: What has to be said before it.
             at: The sample up to which it may; by what is cleared if none is given.
             last: Whether no more of the answer will come.
+            finished: Whether all of it has.
         """
         if self.shut:
             return Released()
@@ -414,7 +426,7 @@ class AudioGate:
         audio = self._take(at)
         if self._forbidden is None and not last and self._come - self._out > self._rate * self.limit_secs:
             self._overdue()
-        text = self._read_on(everything=last and self._forbidden is None)
+        text = self._read_on(everything=last and finished and self._forbidden is None)
         self._told += [f"{first} ", text] if first else [text]
         if self._ending is None or (self._come < at and not last):
             return Released(first, audio, text)

@@ -11,17 +11,27 @@ from pipecat.frames.frames import (
     DataFrame,
     Frame,
     InterruptionFrame,
+    LLMFullResponseEndFrame,
+    LLMFullResponseStartFrame,
+    LLMTextFrame,
     OutputAudioRawFrame,
     SpeechOutputAudioRawFrame,
     TTSAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
     TTSTextFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.guarding.frames import is_cleared, to_be_said
+from processors.guarding.frames import clear, is_cleared, to_be_said
 
 LATE_SECS = 0.3
 """By how much speech that never ends may be late before its silences are left out."""
+
+
+BEHIND_SECS = 0.1
+"""So much after its speech begins is a voice's word told if it is behind speech of the model's: the model's own words
+are told when what came before them has been played, which a loudspeaker's buffers put off by some 40 ms."""
 
 
 @dataclass
@@ -30,6 +40,36 @@ class _Carried(DataFrame):
     comes out where it stood among what the voice says."""
 
     frame: Frame
+
+
+OWN = (
+    LLMFullResponseStartFrame,
+    LLMFullResponseEndFrame,
+    OutputAudioRawFrame,
+    TTSStartedFrame,
+    TTSStoppedFrame,
+    TTSTextFrame,
+)
+"""What an answer that a model speaks itself consists of."""
+
+
+def unguarded(model: FrameProcessor) -> None:
+    """Have what a model says itself pass a voice `beside` it where no gate stands between them.
+
+    Args:
+        model: The service; changed in place.
+    """
+    service: Any = model
+    push = service.push_frame
+
+    async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, LLMTextFrame):
+            return  # the words of a `TTSTextFrame` once more, which a voice would read out
+        if isinstance(frame, OWN) and direction is FrameDirection.DOWNSTREAM:
+            clear(frame)
+        await push(frame, direction)
+
+    service.push_frame = push_frame
 
 
 def beside(voice: FrameProcessor) -> None:
@@ -66,7 +106,8 @@ def beside(voice: FrameProcessor) -> None:
             played_at = late = 0.0
         else:
             if isinstance(frame, (TTSAudioRawFrame, TTSTextFrame)) and frame.context_id != saying:
-                saying, late = frame.context_id, max(0.0, played_at - _now())
+                ahead = played_at - _now()
+                saying, late = frame.context_id, ahead + BEHIND_SECS if ahead > 0.0 else 0.0
             if frame.pts:
                 frame.pts += round(1e9 * late)
         if isinstance(frame, OutputAudioRawFrame):

@@ -8,6 +8,7 @@ from pipecat.frames.frames import (
     EagerTranscriptionFrame,
     Frame,
     InterimTranscriptionFrame,
+    LLMFullResponseEndFrame,
     SystemFrame,
     TextFrame,
     TranscriptionFrame,
@@ -112,3 +113,8 @@ class HandOverFrame(DataFrame):
     interruptible: bool = field(default=False, init=False)
 
     rule: str
+
+
+@dataclass
+class UnfinishedAnswerFrame(LLMFullResponseEndFrame):
+    """Ends an answer that has been broken off, so that there may be speech whose words have not come."""

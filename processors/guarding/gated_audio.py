@@ -28,7 +28,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from guardrails import Decision
 from guardrails.stream import GUARD
 from processors.guarding.audio_gate import LAG_MS, MARGIN_MS, AudioGate, Broken, Counts, Pcm, Released
-from processors.guarding.frames import UnclearedTextFrame, clear, is_cleared
+from processors.guarding.frames import UnclearedTextFrame, UnfinishedAnswerFrame, clear, is_cleared
 from processors.guarding.guarding import Guarding
 from processors.guarding.output import consequence
 
@@ -132,7 +132,7 @@ class GatedAudio(FrameProcessor):
         elif isinstance(frame, (TTSStartedFrame, TTSStoppedFrame)):
             await self._pass(frame)
         elif isinstance(frame, LLMFullResponseEndFrame):
-            await self._end()
+            await self._end(finished=not isinstance(frame, UnfinishedAnswerFrame))
             await self._pass(frame)
         else:
             await self.push_frame(frame)
@@ -195,7 +195,7 @@ class GatedAudio(FrameProcessor):
         self._gate.fail(type(error).__name__)
         await self._let_out(self._gate.settle("", ()))
 
-    async def _end(self) -> None:
+    async def _end(self, *, finished: bool) -> None:
         if self._answering:
             try:
                 if self._transcriber is not None:
@@ -206,7 +206,7 @@ class GatedAudio(FrameProcessor):
             except Exception as error:
                 await self._failed(error)
                 said, decisions = "", []
-            await self._let_out(self._gate.end(said, decisions, goes_on=self._endless))
+            await self._let_out(self._gate.end(said, decisions, goes_on=self._endless, finished=finished))
             await self._tell("", whole=True)
             self._answering = False
         elif self._endless:

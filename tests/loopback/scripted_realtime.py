@@ -1,4 +1,4 @@
-"""A scripted stand-in for OpenAI's Realtime API over its websocket, with text for answers."""
+"""A scripted stand-in for OpenAI's Realtime API over its websocket, with text or speech for answers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from aiohttp import WSMsgType, web
 
 from loopback.pipeline import PATIENCE_SECS
 from loopback.server import ScriptedServer
+from processors.pcm import to_pcm
+from tests.tones import tone
 
 RATE = 24000
 SHORTEST_SECS = 0.1
@@ -22,10 +24,20 @@ OVERSIZED = 2 << 20
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Answers with these pieces of text; then ends, or breaks the line, holds on or sends what it should not."""
+class Sung:
+    """Words said on a note of `hertz`, as long as `seconds`."""
 
-    pieces: Sequence[str]
+    text: str
+    hertz: float
+    seconds: float = 0.4
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers with these pieces of text or of speech; then ends, or breaks the line, holds on or sends what it should
+    not."""
+
+    pieces: Sequence[str] | Sequence[Sung]
     heard: str | None = None
     """What the caller has said, told behind the first piece; None if that is never told."""
     late: bool = False
@@ -33,8 +45,12 @@ class Answers:
     then: str = "end"
     """`end`, `drop` or `close` the line, `hold` on until it is cancelled, `lag`, so that not even the first piece comes
     before that, or `oversized`, a message of 2 MB."""
-    under_way: Sequence[str] = ()
+    under_way: Sequence[str] | Sequence[Sung] = ()
     """Pieces that were sent before a cancellation had come."""
+    behind: int = 0
+    """By how many pieces words come later than their sound; 0 if they come before it."""
+    quietly: int = 0
+    """Of how many pieces, the last ones, the words never come."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ class Connection:
     buffer: bytearray = field(default_factory=bytearray)
     response: dict[str, Any] | None = None
     """The one that is running."""
-    closing: Sequence[str] = ()
+    closing: Sequence[str] | Sequence[Sung] = ()
     lagging: Answers | None = None
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -109,7 +125,7 @@ class Connection:
     def remembered(self) -> list[tuple[str, str]]:
         """The text of what the model remembers, with who said it; heard turns have none."""
         return [
-            (item["role"], "".join(part.get("text") or "" for part in item["content"]))
+            (item["role"], "".join(part.get("text") or part.get("transcript") or "" for part in item["content"]))
             for item in self.items
             if item["type"] == "message"
         ]
@@ -204,6 +220,8 @@ class _Talk:
                 await self._remember(event["item"], event.get("previous_item_id"))
             case "conversation.item.delete":
                 await self._forget(event["item_id"])
+            case "conversation.item.truncate":
+                await self._truncate(event["item_id"], event["content_index"], event["audio_end_ms"])
             case _:
                 self._server.fault(f"unknown event {kind}")
 
@@ -220,9 +238,8 @@ class _Talk:
     async def _remember(self, item: dict[str, Any], after: str | None = None) -> None:
         names = [held["id"] for held in self._connection.items]
         self._connection.items.insert(len(names) if after is None else names.index(after) + 1, item)
-        shown = {key: value for key, value in item.items() if key != "audio"}
-        await self.send("conversation.item.added", item=shown)
-        await self.send("conversation.item.done", item=shown)
+        await self.send("conversation.item.added", item=shown(item))
+        await self.send("conversation.item.done", item=shown(item))
 
     async def _forget(self, name: str) -> None:
         kept = [item for item in self._connection.items if item["id"] != name]
@@ -230,6 +247,17 @@ class _Talk:
             self._server.fault(f"asked to forget {name}, which is not remembered")
         self._connection.items = kept
         await self.send("conversation.item.deleted", item_id=name)
+
+    async def _truncate(self, name: str, part: int, end_ms: int) -> None:
+        item = next((item for item in self._connection.items if item["id"] == name), {})
+        sound = item.get("sound", b"")
+        if part != 0 or not 0 <= end_ms <= 1000 * len(sound) / 2 / RATE:
+            self._server.fault(f"asked to cut part {part} of {name} after {end_ms} ms")
+            return
+        item["sound"] = sound[: 2 * (RATE * end_ms // 1000)]
+        # The server knows no times of words.
+        item["content"] = [{"type": "output_audio", "transcript": ""}]
+        await self.send("conversation.item.truncated", item_id=name, content_index=part, audio_end_ms=end_ms)
 
     async def _error(self, code: str) -> None:
         cause = self._connection.events[-1]["event_id"]
@@ -287,16 +315,20 @@ class _Talk:
             self._connection.lagging = answer
             return
         name = await self._begin()
-        item = {"id": f"item_{self._server.number()}", "type": "message", "role": "assistant", "content": []}
+        item: dict[str, Any] = {
+            "id": f"item_{self._server.number()}",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+        }
         where = {"response_id": name, "item_id": item["id"], "output_index": 0, "content_index": 0}
         self._connection.items.append(item)
         await self.send("response.output_item.added", response_id=name, output_index=0, item=item)
         await self.send("conversation.item.added", item=item)
-        await self.send("response.content_part.added", **where, part={"type": "text", "text": ""})
-        for number, piece in enumerate(answer.pieces):
-            await self._piece(item, where, piece)
-            if number == 0 and not answer.late:
-                await self._heard(answer.heard)
+        spoken = self._connection.session["output_modalities"] == ["audio"]
+        part = {"type": "audio", "transcript": ""} if spoken else {"type": "text", "text": ""}
+        await self.send("response.content_part.added", **where, part=part)
+        await self._pieces(item, where, answer)
         match answer.then:
             case "drop":
                 assert self._request.transport is not None
@@ -310,18 +342,58 @@ class _Talk:
                 assert self._connection.response is not None
                 self._connection.response["where"] = (item, where)
             case "end":
-                await self.send("response.output_text.done", **where, text="".join(answer.pieces))
-                await self.send("response.output_item.done", response_id=name, output_index=0, item=item)
-                await self.send("conversation.item.done", item=item)
-                await self._end(output=[item])
+                if spoken:
+                    await self.send("response.output_audio.done", **where)
+                    transcript = item["content"][0]["transcript"]
+                    await self.send("response.output_audio_transcript.done", **where, transcript=transcript)
+                else:
+                    await self.send("response.output_text.done", **where, text=item["content"][0]["text"])
+                await self.send("response.output_item.done", response_id=name, output_index=0, item=shown(item))
+                await self.send("conversation.item.done", item=shown(item))
+                await self._end(output=[shown(item)])
                 if answer.late:
                     await self._heard(answer.heard)
 
-    async def _piece(self, item: dict[str, Any], where: dict[str, Any], piece: str) -> None:
+    async def _pieces(self, item: dict[str, Any], where: dict[str, Any], answer: Answers) -> None:
+        told = len(answer.pieces) - answer.quietly
+        for number, piece in enumerate(answer.pieces):
+            if isinstance(piece, str):
+                await self._write(item, where, piece)
+            else:
+                if not answer.behind and number < told:
+                    await self._transcribe(item, where, piece.text)
+                await self._sing(item, where, piece)
+                if answer.behind and 0 <= (of := number - answer.behind + 1) < told:
+                    await self._transcribe(item, where, answer.pieces[of].text)  # type: ignore[union-attr]
+            if number == 0 and not answer.late:
+                await self._heard(answer.heard)
+        for piece in answer.pieces[max(0, len(answer.pieces) - answer.behind + 1) : told] if answer.behind else ():
+            assert isinstance(piece, Sung)
+            await self._transcribe(item, where, piece.text)
+
+    async def _piece(self, item: dict[str, Any], where: dict[str, Any], piece: str | Sung) -> None:
+        if isinstance(piece, str):
+            await self._write(item, where, piece)
+        else:
+            await self._transcribe(item, where, piece.text)
+            await self._sing(item, where, piece)
+
+    async def _write(self, item: dict[str, Any], where: dict[str, Any], text: str) -> None:
         if not item["content"]:
             item["content"].append({"type": "output_text", "text": ""})
-        item["content"][0]["text"] += piece
-        await self.send("response.output_text.delta", **where, delta=piece)
+        item["content"][0]["text"] += text
+        await self.send("response.output_text.delta", **where, delta=text)
+
+    async def _transcribe(self, item: dict[str, Any], where: dict[str, Any], text: str) -> None:
+        if not item["content"]:
+            item["content"].append({"type": "output_audio", "transcript": ""})
+        item["content"][0]["transcript"] += text
+        await self.send("response.output_audio_transcript.delta", **where, delta=text)
+
+    async def _sing(self, item: dict[str, Any], where: dict[str, Any], piece: Sung) -> None:
+        sound = to_pcm(tone(piece.hertz, piece.seconds, RATE))
+        item["sound"] = item.get("sound", b"") + sound
+        await self.send("response.output_audio.delta", **where, delta=base64.b64encode(sound).decode())
 
     async def _cancel(self) -> None:
         lagging, self._connection.lagging = self._connection.lagging, None
@@ -359,6 +431,11 @@ class _Talk:
         await self._begin()
         error = {"type": "server_error", "code": code, "message": code}
         await self._end("failed", status_details={"type": "failed", "error": error})
+
+
+def shown(item: dict[str, Any]) -> dict[str, Any]:
+    """An item as it is told of, without its sound."""
+    return {key: value for key, value in item.items() if key not in ("audio", "sound")}
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
