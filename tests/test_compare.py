@@ -21,14 +21,24 @@ from pipelines import architectures
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app.compare import PageError, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
-from pipelines.definition import DELIVERY, OUTPUT_GUARD, SENTENCES, SPEECH_LLM, Capability
+from pipelines.definition import (
+    DELIVERY,
+    OUTPUT_GUARD,
+    SENTENCES,
+    SPEECH_LLM,
+    Architecture,
+    Capability,
+    DefinitionError,
+)
 from pipelines.hybrid import HYBRID
-from pipelines.lab import profile
+from pipelines.lab import profile, virtual
 from pipelines.lab.compare import COLUMNS, PARCEL, Comparison, Kind, Row, claims, compare, page, plots
 from pipelines.lab.compare.comparison import PARTS
+from pipelines.lab.holding import hold
 from pipelines.lab.projection import seed_models
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.sequential_fused import SEQUENTIAL_FUSED
+from pipelines.stacks.profile import profile_stack
 
 ANTIPHON = Path(sys.executable).with_name("antiphon")
 DUMB = dataclasses.replace(SPEECH_LLM, needs=frozenset({Capability.PERSONA_VOICE}))
@@ -170,6 +180,35 @@ def test_who_is_told_how_it_was_said_follows_from_the_stages(comparison: Compari
     for left_out, value in (((), "the LLM and the voice are told"), ((DELIVERY,), "the LLM is told")):
         (found,) = compare([ADVANCED_CASCADE.without(*left_out)], [profile.load("vendor_cascade")]).rows
         assert (found.cells["retention"].kind, found.cells["retention"].value) == (Kind.DEFINITION, value)
+
+
+@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES, ids=lambda a: a.name)
+def test_what_can_be_exchanged_alone_is_and_the_conversation_goes_on(
+    architecture: Architecture, comparison: Comparison
+) -> None:
+    (cell, *_) = (each.cells["exchange"] for each in comparison.rows if each.architecture == architecture.name)
+    own, other = (
+        next(each for each in PROFILES if architecture.name in each.architectures),
+        profile.load("vendor_cascade"),
+    )
+    others = profile_stack(other, PARCEL)[0].services
+    exchanged = [] if cell.value == "nothing" else str(cell.value).split(", ")
+    for name in exchanged:
+        services = {name: others[name]}
+        held = virtual.run(hold(PARCEL, architecture, own, policy=PARCEL.policy, services=services))
+        held.check()
+    for stage in architecture.services:
+        for part in stage.fuses:
+            if part not in {each.name for each in architecture.stages}:
+                with pytest.raises(DefinitionError, match=f"has no {part} to exchange alone"):
+                    architecture.stage(part)
+    assert (cell.value == "nothing") is architecture.name.endswith("fused")
+
+
+def test_sound_that_stays_makes_a_long_call_longer(comparison: Comparison) -> None:
+    prompts: dict[str, Any] = {each.architecture: each.cells["prompt_30"].value for each in comparison.rows}
+    assert prompts["duplex_fused"] is None
+    assert prompts["sequential_fused"] > 3 * prompts["half_cascade"] > 0
 
 
 def test_without_a_guard_what_the_script_forbids_is_heard(comparison: Comparison) -> None:

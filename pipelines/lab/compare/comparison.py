@@ -10,7 +10,7 @@ from typing import Any
 from pipelines import personas
 from pipelines.architectures import ARCHITECTURES
 from pipelines.assemble import check
-from pipelines.definition import DELIVERY, HEARING, Architecture, DefinitionError, Port
+from pipelines.definition import DELIVERY, DUPLEX_LLM, HEARING, Architecture, DefinitionError, Port
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
 from pipelines.lab import virtual
@@ -51,7 +51,7 @@ class Column:
         name: As in JSON.
         title: For people.
         group: Under which it stands.
-        unit: ms, %, $/min, "of 1" for a score, or nothing.
+        unit: ms, %, $/min, tokens, "of 1" for a score, or nothing.
         means: A line that says what exactly it is.
     """
 
@@ -86,6 +86,8 @@ class Cell:
             return self.value
         if column.unit == "ms":
             return f"{self.value:,.0f} ms"
+        if column.unit == "tokens":
+            return f"{self.value:,.0f}"
         if column.unit == "%":
             return f"{self.value:.0f} %"
         if column.unit == "of 1":
@@ -142,7 +144,16 @@ COLUMNS = (
         for minutes in MINUTES
         for suffix in ("", "_cached")
     ),
+    Column(
+        "prompt_30", "prompt after 30 min", "over a long call", "tokens",
+        "of text and sound that the language model is given for one answer, at this conversation's pace, where nothing "
+        "is summarised or forgotten",
+    ),
     Column("inspect", "can be read while it goes on", "openness", "", "texts that stages hand on, by the definition"),
+    Column(
+        "exchange", "can be exchanged alone", "openness", "",
+        "services that another of their kind can take the place of with all else as it was, by the definition",
+    ),
     Column(
         "guard_leak", "forbidden words that are heard", SAFETY, "%",
         "answers in which something that the script forbids was heard, though the language model said it",
@@ -327,6 +338,7 @@ def _held(
     cells = {
         **figures(run, conversation, Kind.PROFILE, source),
         **costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
+        "prompt_30": prompt(run, architecture, Kind.PROFILE, source),
         **by_definition(architecture),
     }
     return Row(architecture.name, architecture.summary, profile.name, Kind.PROFILE, cells, run=run, services=services)
@@ -409,6 +421,15 @@ def costs(run: Run, services: Mapping[Role, str], prices: Prices, kind: Kind, so
     return cells
 
 
+def prompt(run: Run, architecture: Architecture, kind: Kind, source: str) -> Cell:
+    """The cell of what the language model is given for an answer after half an hour. Arguments as for `figures`."""
+    minutes = max(MINUTES)
+    if any(stage.name == DUPLEX_LLM.name for stage in architecture.stages):
+        return Cell(Kind.NOT_YET, "what a duplex model keeps in mind is no prompt")
+    last = run.shape.request(run.shape.turns(minutes) - 1, cached=False)
+    return Cell(kind, f"{source}. Tokens are estimated, {CHARACTERS_PER_TOKEN} characters each", round(last.prompt, -1))
+
+
 def by_definition(architecture: Architecture) -> dict[str, Cell]:
     """The cells that follow from a definition's ports."""
     givers = {port: [stage.name for stage in architecture.stages if stage.gives is port] for port in INSPECTED}
@@ -417,8 +438,17 @@ def by_definition(architecture: Architecture) -> dict[str, Cell]:
     value = ", ".join(found) or "nothing"
     return {
         "inspect": Cell(Kind.DEFINITION, who or "no stage gives text", value),
+        "exchange": _exchange(architecture),
         "retention": _by_stages(architecture),
     }
+
+
+def _exchange(architecture: Architecture) -> Cell:
+    """Which services can be exchanged alone. The voice behind a model that speaks itself is not the agent's."""
+    fused = [stage for stage in architecture.services if stage.fuses]
+    free = [s.name for s in architecture.services if not s.fuses and s.takes is not Port.SPEECH]
+    why = "; ".join(f"{stage} is {stage.parts} in one" for stage in fused) or "no service is several stages in one"
+    return Cell(Kind.DEFINITION, why, ", ".join(free) or "nothing")
 
 
 def _by_stages(architecture: Architecture) -> Cell:

@@ -104,6 +104,9 @@ def measure(
         **costs(
             run, roles, price_table.load(), Kind.MEASURED, f"{source}; usage by the price table, without the machine"
         ),
+        "prompt_30": Cell(
+            Kind.NOT_YET, "half an hour was not held: what the stack's own bounds leave of it is unknown"
+        ),
         **by_definition(architecture),
         "retention": _retention(architecture, stack),
     }
