@@ -298,7 +298,7 @@ def test_a_policy_needs_a_guard_before_the_model_and_one_over_text(comparison: C
     assert heard.fact.text == "no INPUT_GUARD before the model"
     assert heard.fact.source == "3 rules on what is heard: numbers-heard, fraud, other-orders"
     assert said.fact.text.startswith("AUDIO_GATE reads the transcript of speech that is made already")
-    assert voices.fact.source == "DUPLEX_LLM is STT and LLM and TTS in one"
+    assert voices.fact.source == "DUPLEX_LLM is STT, LLM and TTS in one"
     assert [must.need for must in candidate(choice, "half_cascade").failed] == [heard.need]
     first = choice.reasons[0]
     assert (first.weight, first.fact.text) == (None, "INPUT_GUARD stands before the model")
@@ -590,7 +590,7 @@ def test_it_ends_with_1_if_none_is_what_it_must_be(tmp_path: Path) -> None:
     done = _run(tmp_path, "--overlap", "--personas", "3")
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("No architecture is all that it must be.")
-    assert "duplex_fused: 3 personas with voices of their own" in done.stdout
+    assert "duplex_fused, not so: 3 personas with voices of their own" in done.stdout
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -20,7 +20,7 @@ def render(choice: Choice, use_case: UseCase | None = None) -> RenderableType:
         *_listed("Why", map(_reason, choice.reasons)),
         *_listed("Against it", map(_reason, choice.drawbacks)),
         *_runner_up(choice),
-        *_listed("Ruled out by what must be", (_ruled_out(each) for each in choice.ranked if each.failed)),
+        *_listed("Ruled out by what must be", _ruled_out(choice)),
         *_listed("Could not be held", (Text(f"{row.name}: {row.reason}") for row in choice.refused)),
         *_claimed(choice, use_case),
         "",
@@ -82,8 +82,15 @@ def _runner_up(choice: Choice) -> Iterator[RenderableType]:
         yield "No single figure or weight would let it win."
 
 
-def _ruled_out(candidate: Candidate) -> Text:
-    return Text(f"{candidate.architecture}: {'; '.join(f'{must.need}: {must.fact.text}' for must in candidate.failed)}")
+def _ruled_out(choice: Choice) -> Iterator[Text]:
+    """Those that fall by the same stand together."""
+    by_text: dict[str, list[str]] = {}
+    for each in choice.ranked:
+        if each.failed:
+            text = "; ".join(f"{must.need}: {must.fact.text}" for must in each.failed)
+            by_text.setdefault(text, []).append(each.architecture)
+    for text, names in by_text.items():
+        yield Text(f"{', '.join(names)}, not so: {text}")
 
 
 def _claimed(choice: Choice, use_case: UseCase | None) -> Iterator[RenderableType]:

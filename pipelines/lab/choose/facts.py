@@ -269,7 +269,7 @@ def _personas(count: int, architecture: Architecture) -> Must:
     if voice is not None:
         text, source = f"{voice} is a stage of its own", f"{voice} takes {voice.takes}"
     elif fusing is not None:
-        text, source = f"{fusing} speaks with the model's voice", f"{fusing} is {' and '.join(fusing.fuses)} in one"
+        text, source = f"{fusing} speaks with the model's voice", f"{fusing} is {fusing.parts} in one"
     else:
         text, source = "no stage reads text aloud", ", ".join(map(str, architecture.stages))
     return Must(
