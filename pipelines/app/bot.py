@@ -1,10 +1,13 @@
 """The entry that Pipecat's own runner looks for.
 
-`python -m pipelines.app.bot` serves the embedded `advanced_cascade` with that runner: WebRTC in its page, a Daily room
-with `-t daily`, evals on `/ws`.
+`python -m pipelines.app.bot` serves the `advanced_cascade` with that runner: WebRTC in its page, a Daily room with
+`-t daily`, evals on `/ws`. Its models are the embedded ones, or those of the stack that `ANTIPHON_STACK` names.
+Pipecat Cloud finds the same entry in the repository's `bot.py`, and gives it a Daily room.
 """
 
 from __future__ import annotations
+
+import os
 
 from pipecat.runner.types import RunnerArguments
 from pipecat.runner.utils import create_transport
@@ -17,8 +20,8 @@ from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app import evals
 from pipelines.app.daily import stay
 from pipelines.app.web_calls import converse
-from pipelines.assemble import assemble
-from pipelines.stacks.embedded import EMBEDDED
+from pipelines.assemble import assemble, check
+from pipelines.stacks.catalogue import choose
 
 TRANSPORTS = {
     "webrtc": lambda: TransportParams(audio_in_enabled=True, audio_out_enabled=True),
@@ -36,13 +39,15 @@ async def bot(runner_args: RunnerArguments) -> None:
 
     Raises:
         ValueError: If it is another transport.
-        WeightsError, StackError: If the embedded stack cannot be loaded.
+        WeightsError, StackError: If there is no stack of that name, a key of its is missing, or it cannot be loaded.
         DailyError: As `pipelines.app.daily.stay`.
     """
-    await EMBEDDED.load(ADVANCED_CASCADE)
+    stack = choose(os.environ.get("ANTIPHON_STACK") or "embedded")
+    check(ADVANCED_CASCADE, stack)
+    await stack.load(ADVANCED_CASCADE)
     transport = await create_transport(runner_args, TRANSPORTS)
     persona = personas.load("ferni")
-    worker = assemble(ADVANCED_CASCADE, EMBEDDED, transport, persona=persona, others=personas.others(persona))
+    worker = assemble(ADVANCED_CASCADE, stack, transport, persona=persona, others=personas.others(persona))
     if isinstance(transport, DailyTransport):
         await stay(transport, worker, persona.greeting)
     else:
