@@ -1014,6 +1014,8 @@ def bench_load(
     from pipelines.lab import soak
     from pipelines.lab.bench_latency import BenchError
 
+    figures: dict[str, Any]
+    table: Any
     with reported():
         if long and (embedded or muted or calls is not None):
             raise BenchError("--long is about one call: leave --calls, --muted and --embedded out")

@@ -93,11 +93,12 @@ class Admission:
 
     def read(self, text: str) -> Admitted:
         """What may be read of a text."""
-        if text not in self._known:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[text] = self._read(text)
-        return self._known[text]
+        admitted = self._known.pop(text, None) or self._read(text)
+        self._known[text] = admitted
+        # All that the conversation remembers is read at every turn: none of it may be forgotten in between.
+        while len(self._known) > REMEMBERED + len(self.live.messages):
+            del self._known[next(iter(self._known))]
+        return admitted
 
     def _read(self, text: str) -> Admitted:
         result = check(self._policy, text, direction="heard")
