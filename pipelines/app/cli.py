@@ -850,6 +850,31 @@ def turns(
 
 
 @bench.command()
+def overlap(
+    architecture: Annotated[
+        str, typer.Option("--architecture", "-a", help="One with a stage LLM, see `antiphon show`.")
+    ] = "advanced_cascade",
+    data: Annotated[
+        Path | None, typer.Option(help="The folder with the recordings, for coughs; without it, speech alone.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
+    json: Json = False,
+) -> None:
+    """What the agent does when somebody speaks into its answer, an interruption or not."""
+    from pipelines import architectures
+    from pipelines.lab import overlap
+    from pipelines.stacks.embedded import EMBEDDED
+
+    with reported(), _turns("sounds") as (progress, task):
+        chosen = architectures.get(architecture)
+        run(EMBEDDED.load(chosen))
+        result = overlap.measure(
+            chosen, overlap.sounds(data), lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    _publish(result.as_json(), overlap.table([result]), save, json)
+
+
+@bench.command()
 def lab(
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,

@@ -132,6 +132,15 @@ class Caller:
             await asyncio.sleep(max(0.0, due - loop.time()))
             await self._transport.hear(piece.tobytes())
 
+    def speak(self, samples: NDArray[np.float32]) -> float:
+        """Begin to speak, behind what is being said. Mono at 16 kHz in [-1, 1].
+
+        Returns:
+            When it begins if nothing is being said, on the event loop's clock.
+        """
+        self._queue.put_nowait((np.clip(samples, -1, 1) * 32767).astype(np.int16))
+        return asyncio.get_running_loop().time() + CHUNK_SECS
+
     async def say(self, samples: NDArray[np.float32], *, patience: float = 8.0) -> Turn:
         """Speak, wait for the answer and hear it out.
 
@@ -144,7 +153,7 @@ class Caller:
         turn = Turn(started, started + speech_end(samples, RATE))
         self._watch.turn = turn
         self.heard.clear()
-        self._queue.put_nowait((np.clip(samples, -1, 1) * 32767).astype(np.int16))
+        self.speak(samples)
         await asyncio.sleep(max(0.0, started + len(samples) / RATE - loop.time()))
         heard = await self._answer_begins(turn.speech_end, patience)
         turn.spoken_over = self._audible_between(turn.started, turn.speech_end)
