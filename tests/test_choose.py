@@ -136,6 +136,13 @@ def test_the_six_rows_are_the_articles_and_two_of_them_are_contradicted() -> Non
     assert {name for row in use_cases() for name in row.architectures} <= known
 
 
+def test_extended_conversations_hang_on_a_cost_that_is_not_known(comparison: Comparison) -> None:
+    needs = use_case("extended").needs
+    for dollars, best in ((0.05, "half_cascade"), (0.07, "advanced_cascade")):
+        known = altered(comparison, "half_cascade", "cost_30", Cell(Kind.PROFILE, "for the test", dollars))
+        assert choose(needs, known).architecture == best
+
+
 def test_that_half_cascade_is_required_for_personas_is_contradicted_by_the_definitions(comparison: Comparison) -> None:
     choice = choose(Needs(personas=6), comparison)
     own = {each.architecture for each in choice.suiting}
