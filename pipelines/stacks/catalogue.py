@@ -26,7 +26,7 @@ SERVICES: dict[str, dict[str, Service]] = {
     },
     "STT_LLM": {service.name: service for service in (listening.audio_chat(), listening.ultravox())},
     "SPEECH_LLM": {service.name: service for service in (fused.openai_realtime(),)},
-    "DUPLEX_LLM": {service.name: service for service in (fused.moshi(),)},
+    "DUPLEX_LLM": {service.name: service for service in (fused.openai_live(), fused.moshi())},
     "TTS": {service.name: service for service in (EMBEDDED.services["TTS"], cloud.elevenlabs_tts())},
 }
 

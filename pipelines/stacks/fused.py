@@ -1,6 +1,6 @@
 """Models that are several stages in one: for the slots STT_LLM, SPEECH_LLM and DUPLEX_LLM.
 
-Keys: `OPENAI_API_KEY`. To go elsewhere, give `base_url` or set `OPENAI_REALTIME_BASE_URL`,
+Keys: `OPENAI_API_KEY`. To go elsewhere, give `base_url` or set `OPENAI_REALTIME_BASE_URL`, `OPENAI_LIVE_BASE_URL`,
 `MOSHI_URL`. A persona sets its voice under `voices:` with the service's name, as in `openai-realtime: {voice: marin}`.
 """
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipelines.personas import Persona
 
 MOSHI_URL = "ws://localhost:8998"
+OPENAI_LIVE_MODEL = "gpt-live-1"
 
 MAX_SPOKEN_TOKENS = 4096
 """Of an answer in speech, which takes 20 a second and those of its words; the most that OpenAI allows."""
@@ -65,6 +66,34 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
         importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
         settings=prompt,
+    )
+
+
+def openai_live(*, model: str = OPENAI_LIVE_MODEL, base_url: str | None = None) -> Service:
+    """OpenAI's Live API: hears and speaks at the same time, and decides itself when to do either. It cannot be told to
+    stop: the gate keeps silent what it may not say. What it would delegate is declined, so that it has no tools."""
+
+    def build(session: Session) -> FrameProcessor:
+        from processors.cloud.live import LiveLLM
+
+        url = address("OPENAI_LIVE_BASE_URL", base_url, f"{OPENAI_URL}/live/sessions")
+        return LiveLLM(
+            context=session.context,
+            api_key=os.environ["OPENAI_API_KEY"],
+            base_url="ws" + url.removeprefix("http"),
+            settings=LiveLLM.Settings(
+                model=model,
+                system_instruction=session.persona.instructions,
+                voice=_voice("DUPLEX_LLM", "openai-live", session.persona),
+            ),
+        )
+
+    return Service(
+        "openai-live",
+        build,
+        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX}),
+        importing("processors.cloud.live"),
+        keys=("OPENAI_API_KEY",),
     )
 
 

@@ -381,6 +381,8 @@ class AudioGate:
             else:
                 self._cleared = len(self._text)
         rest = self._release(at=self._last(goes_on) if finished else self._covered, last=True, finished=finished)
+        if goes_on and not finished:
+            self._drop()
         if not self.shut and not goes_on:
             if not self._begun and self._held:
                 self.fail(MISSING)
