@@ -35,7 +35,7 @@ from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from guardrails import Policy
 from guardrails.judging import Scores, use
 from processors.guarding.audio_gate import MISSING, Pcm
-from processors.guarding.frames import GuardFrame, UnclearedTextFrame, is_cleared
+from processors.guarding.frames import GuardFrame, UnclearedTextFrame, UnfinishedAnswerFrame, is_cleared
 from processors.guarding.gated_audio import STREAM_LIMIT_SECS, GatedAudio, Transcribed, Transcriber
 from processors.guarding.guarding import Guarding
 from tests.guarded import HIDDEN, personal, policy, terms
@@ -279,7 +279,24 @@ async def test_a_classifier_that_breaks_ends_the_answer() -> None:
         use("toxicity", None)
 
 
+@on_virtual_time()
+async def test_of_an_answer_that_was_broken_off_no_sound_is_heard_whose_words_may_be_missing() -> None:
+    async with call(RULES) as held:
+        await held.give(START(), words("Good "), sound(1), words("morning "), sound(2), UnfinishedAnswerFrame())
+        assert (held.heard(), held.text()) == ([(1, WORD)], "Good")
+        assert not held.bench.take(TTSSpeakFrame)
+
+
 # --- speech without end ---
+
+
+@on_virtual_time()
+async def test_what_waits_when_speech_without_end_is_broken_off_is_not_heard_with_what_follows() -> None:
+    async with call(RULES, lag_ms=250) as held:
+        await held.give(START(), stream(1), words("Good "), stream(2), UnfinishedAnswerFrame())
+        assert held.heard() == [(1, WORD)]
+        await held.give(stream(3), START(), words("So?"), stream(0))
+        assert held.heard() == [(3, WORD)]
 
 
 @on_virtual_time()
