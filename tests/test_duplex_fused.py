@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from loopback import scripted_moshi as moshi
 from loopback.clock import run_fast
-from loopback.pipeline import PATIENCE_SECS, Bench, bench
+from loopback.pipeline import PATIENCE_SECS, Bench, bench, event
 from loopback.scripted_live import (
     STEP_SECS,
     Ends,
@@ -35,6 +37,7 @@ from pipecat.frames.frames import (
     ProposedUserStoppedSpeakingFrame,
     SpeechOutputAudioRawFrame,
     TranscriptionFrame,
+    TTSAudioRawFrame,
     TTSTextFrame,
 )
 from pipecat.observers.base_observer import BaseObserver
@@ -47,6 +50,7 @@ from typer.testing import CliRunner
 
 from guardrails.policy import Policy
 from pipelines import DUPLEX_FUSED, Persona, assemble
+from pipelines.app import fake
 from pipelines.app.cli import app
 from pipelines.lab.caller import Caller, calling
 from pipelines.stacks import Service, Session, fused
@@ -57,7 +61,7 @@ from processors.guarding.frames import UnfinishedAnswerFrame
 from processors.pcm import Samples, to_pcm, to_samples
 from tests.guarded import policy, terms
 from tests.speech import needs
-from tests.test_half_cascade import PERSONA
+from tests.test_half_cascade import PERSONA, spoken
 from tests.test_half_cascade_vendors import SAID, errors, words
 from tests.test_sequential_fused import FALLBACK, is_said
 from tests.tones import RATE, tone, tones, windows
@@ -416,3 +420,49 @@ class TestCommand:
         assert refusal.exit_code != 0
         assert "choose openai-live or moshi with --llm" in " ".join(refusal.output.split())
         assert "Traceback" not in refusal.output
+
+
+@asynccontextmanager
+async def faking(name: str) -> AsyncIterator[str]:
+    """The address of a fake, as its first line tells it."""
+    line: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(fake.SERVERS[name](0, line.set_result))
+    try:
+        said = await line
+        assert "without any model at http://127.0.0.1:" in said
+        yield said.partition("BASE_URL=")[2].split()[0].rstrip(".")
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+class TestFake:
+    async def test_a_caller_of_live_hears_himself_and_is_told_what_he_talks_to(self) -> None:
+        async with faking("openai-live") as url:
+            llm: Any = fused.openai_live(base_url=url).build(Session(PERSONA, LLMContext()))
+            started = event(llm, "on_session_started")
+            async with bench(llm) as board:
+                await started.wait()
+                await board.send(*microphone(1000, 3.0))
+                await board.until(lambda: 1000 in windows(sung(board)) and told(board).startswith(" I am a fake"))
+                assert errors(board) == []
+
+    async def test_a_turn_of_realtimes_is_said_over(self) -> None:
+        async with faking("openai-realtime") as url:
+            llm: Any = fused.openai_realtime(base_url=url).build(Session(PERSONA, LLMContext()))
+            async with bench(llm) as board:
+                await llm._connecting
+                await board.send(*spoken(1.0))
+                await board.wait(LLMFullResponseEndFrame)
+                said = to_samples(b"".join(frame.audio for frame in board.all(TTSAudioRawFrame)))
+                # What it is given is loud for a second, after one of silence.
+                assert (abs(said) > 0.05).sum() / RATE == pytest.approx(1.0, abs=0.1)
+                assert told(board) == "".join(fake.TOKENS)
+                assert errors(board) == []
+
+    async def test_who_sends_what_is_no_event_is_told_so(self) -> None:
+        async with faking("openai-realtime") as url, ClientSession() as session, session.ws_connect(url) as line:
+            assert (await line.receive_json())["type"] == "session.created"
+            for sent in ("no event", "[]", '{"type": "input_audio_buffer.append"}'):
+                await line.send_str(sent)
+                assert (await line.receive_json())["error"]["message"] == "you sent what is no event"

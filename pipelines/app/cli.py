@@ -177,14 +177,16 @@ def talk(
 
 @app.command("serve-fake")
 def serve_fake(
-    model: Annotated[Literal["moshi"], typer.Argument(help="Whose protocol to speak.")],
+    model: Annotated[
+        Literal["moshi", "openai-live", "openai-realtime"], typer.Argument(help="Whose protocol to speak.")
+    ],
     port: Annotated[int, typer.Option(help="Where to listen, on loopback; 8998 is the real one's.")] = 8998,
 ) -> None:
     """Serve a model's protocol without any model, to try the service for it by hand."""
     from pipelines.app import fake
 
     with reported():
-        run(fake.serve_moshi(port, lambda line: out.print(line, soft_wrap=True, highlight=False)))
+        run(fake.SERVERS[model](port, lambda line: out.print(line, soft_wrap=True, highlight=False)))
 
 
 @app.command()
