@@ -120,7 +120,7 @@ def test_the_articles_use_cases_come_out_as_it_says_or_the_row_says_why_not(
         assert row.instead.architecture not in row.architectures
 
 
-def test_the_six_rows_are_the_articles_and_two_of_them_are_contradicted() -> None:
+def test_the_six_rows_are_the_articles_and_three_of_them_are_contradicted() -> None:
     rows = {row.use_case: row.recommends for row in use_cases()}
     assert rows == {
         "Quick commands (lights, timers)": "Full Cascade (simplest)",
@@ -131,12 +131,12 @@ def test_the_six_rows_are_the_articles_and_two_of_them_are_contradicted() -> Non
         "Maximum quality/latency": "Half-Cascade with premium TTS",
     }
     contradicted = [row.use_case for row in use_cases() if row.instead]
-    assert contradicted == ["Single-voice assistant", "Multi-persona platform"]
+    assert contradicted == ["Extended conversations", "Single-voice assistant", "Multi-persona platform"]
     known = {architecture.name for architecture in architectures.ARCHITECTURES}
     assert {name for row in use_cases() for name in row.architectures} <= known
 
 
-def test_extended_conversations_hang_on_a_cost_that_is_not_known(comparison: Comparison) -> None:
+def test_extended_conversations_hang_on_what_a_half_cascade_costs(comparison: Comparison) -> None:
     needs = use_case("extended").needs
     for dollars, best in ((0.05, "half_cascade"), (0.07, "advanced_cascade")):
         known = altered(comparison, "half_cascade", "cost_30", Cell(Kind.PROFILE, "for the test", dollars))

@@ -128,11 +128,14 @@ class Sold(Record):
     Args:
         services: Names in the price table (`prices.yaml`), by role.
         source: Who says that they are those.
+        heard_tokens_per_second: Of the caller's sound, in the prompt of its own turn alone, as words are what a model
+            that hears is made to remember.
         claim: The model in `seed_cost.yaml` whose costs stand beside, if any does.
     """
 
     services: dict[Literal["llm", "stt", "tts"], str] = Field(min_length=1)
     source: str = Field(min_length=1)
+    heard_tokens_per_second: float = Field(ge=0, default=0)
     claim: str = ""
 
 

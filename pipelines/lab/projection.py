@@ -39,6 +39,7 @@ class Shape:
         turns_per_minute: How often the caller is answered.
         instructions: Tokens in every prompt: persona, examples, tools. Text.
         caller_text, caller_audio: Tokens that a turn's caller adds to all prompts from then on.
+        heard_audio: Tokens of the caller's sound in the prompt of its own turn, where words take its place afterwards.
         answer_text, answer_audio: Tokens that a turn's answer takes, and adds to the prompts after it.
         requests_per_turn: How often the language model is asked; more than once where it speculates or uses tools.
         stt_seconds_per_minute: Seconds given to speech recognition.
@@ -49,6 +50,7 @@ class Shape:
     instructions: float = 0
     caller_text: float = 0
     caller_audio: float = 0
+    heard_audio: float = 0
     answer_text: float = 0
     answer_audio: float = 0
     requests_per_turn: float = 1
@@ -69,7 +71,7 @@ class Shape:
         """
         seen_text = self.instructions + turn * (self.caller_text + self.answer_text)
         seen_audio = turn * (self.caller_audio + self.answer_audio)
-        out = Usage(text_out=self.answer_text, audio_out=self.answer_audio)
+        out = Usage(text_out=self.answer_text, audio_out=self.answer_audio, audio_in=self.heard_audio)
         if not cached:
             return out + Usage(text_in=seen_text + self.caller_text, audio_in=seen_audio + self.caller_audio)
         if turn == 0:

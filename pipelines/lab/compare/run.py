@@ -137,16 +137,19 @@ def of_recording(recording: Recording, ledger: CostLedger, profile: Profile, per
         for held in recording.exchanges
     )
     sounds = sorted([*_caller(recording), *_agent(recording)], key=lambda sound: sound.begin)
-    return Run(answers, tuple(sounds), recording.seconds, _shape(recording, ledger, persona))
+    heard = profile.sold.heard_tokens_per_second if profile.sold else 0.0
+    return Run(answers, tuple(sounds), recording.seconds, _shape(recording, ledger, persona, heard))
 
 
-def _shape(recording: Recording, ledger: CostLedger, persona: Persona) -> Shape:
+def _shape(recording: Recording, ledger: CostLedger, persona: Persona, heard_tokens_per_second: float) -> Shape:
     """As it was used, and what scripted services leave out: the instructions, every request, recognition."""
     shape, _ = measured(ledger, recording.seconds / 60)
     requests = Counter(event.frame for event in recording.events)["LLMFullResponseStartFrame"]
+    spoken = sum(said.lasts for held in recording.exchanges for said in held.script.says)
     return replace(
         shape,
         instructions=shape.instructions + len(persona.instructions) / CHARACTERS_PER_TOKEN,
+        heard_audio=heard_tokens_per_second * spoken / len(recording.exchanges),
         requests_per_turn=requests / len(recording.exchanges),
         stt_seconds_per_minute=60.0,
     )
