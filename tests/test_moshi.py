@@ -77,6 +77,7 @@ from processors.fused.moshi import MoshiService
 from processors.fused.ogg import MAX_PAGE_BYTES, OggReader, OggWriter, Packet
 from processors.fused.opus import CHUNK, MAX_SECS, RATE, OpusDecoder, OpusEncoder
 from processors.fused.pacing import Backlog, Lead
+from processors.guarding.frames import UnfinishedAnswerFrame
 from processors.guarding.gated_audio import GatedAudio
 from processors.guarding.guarding import Guarding
 from processors.pcm import Samples, to_pcm, to_samples
@@ -646,7 +647,7 @@ class TestLine:
             assert error.category is ErrorCategory.CONNECTIVITY
             # What was being said ended before what is said now began.
             ends = [type(f) for f in board.down if isinstance(f, LLMFullResponseStartFrame | LLMFullResponseEndFrame)]
-            assert ends == [LLMFullResponseStartFrame, LLMFullResponseEndFrame, LLMFullResponseStartFrame]
+            assert ends == [LLMFullResponseStartFrame, UnfinishedAnswerFrame, LLMFullResponseStartFrame]
             await board.send(*microphone(1000, 0.5))
             await server.until(lambda: server.connections[-1].seconds > 0.4)
         assert pitch(server.connections[1].sound) == pytest.approx(1000, abs=5)

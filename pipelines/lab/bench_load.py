@@ -605,6 +605,7 @@ def draw(result: Result, path: Path) -> None:
             "p99": [step.jitter.p99 for step in result.steps],
             "p50": [step.jitter.p50 for step in result.steps],
         })  # fmt: skip
+        jitter.set_ylim(0, None)
         jitter.axhline(AIM_MS, color=FAINT, linewidth=1.0, linestyle="--")
         jitter.annotate(f"aim for p99: {AIM_MS:.0f} ms", (0.0, AIM_MS), (4, 3), xycoords=("axes fraction", "data"),
                         textcoords="offset points", fontsize=8, color=INK)  # fmt: skip

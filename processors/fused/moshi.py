@@ -43,6 +43,7 @@ from processors.fused.moshi_line import Fault, Line, LineError, News, Sound, Wor
 from processors.fused.moshi_protocol import MAX_MESSAGE_BYTES, chat_url
 from processors.fused.opus import RATE
 from processors.fused.pacing import Lead
+from processors.guarding.frames import UnfinishedAnswerFrame
 
 RESAMPLING = "MQ"
 """Of what the caller says: it is heard 15 ms late, with all up to 7.5 kHz. Pipecat's own setting takes 38 ms."""
@@ -191,7 +192,7 @@ class MoshiService(LLMService):
                 raise
             finally:
                 self._line = None
-            await self._end_answer()
+            await self._end_answer(finished=False)
             failures = 1 if line is not None and line.spoke else failures + 1
             if await self._gives_up(failure, failures):
                 return
@@ -258,11 +259,11 @@ class MoshiService(LLMService):
         spoken.includes_inter_frame_spaces = True
         await self.push_frame(spoken)
 
-    async def _end_answer(self) -> None:
+    async def _end_answer(self, *, finished: bool = True) -> None:
         if self._speaking:
             self._speaking = False
             await self.push_frame(TTSStoppedFrame())
-            await self.push_frame(LLMFullResponseEndFrame())
+            await self.push_frame(LLMFullResponseEndFrame() if finished else UnfinishedAnswerFrame())
 
 
 def _words(failure: Exception) -> str:
