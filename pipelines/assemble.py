@@ -321,7 +321,7 @@ def _guarded(
     processors: list[FrameProcessor] = []
     for processor, stage in named:
         if stage.clears and not ours:
-            guards.trust(processor)
+            guards.trust(processor, speaks=stage.gives is Port.SPEECH)
         elif stage.gives in UNCLEARED.values() and ours and (stage.name != TAGS.name or stage.name in stack.services):
             guards.veil(processor)
         elif stage.service and (stage.takes, stage.gives) == (Port.SPEECH, Port.SPEECH):
@@ -336,11 +336,11 @@ def _guarded(
 
 def _unguarded(named: Sequence[tuple[FrameProcessor, Stage]]) -> None:
     """Have a voice behind a model that speaks itself say nothing of what the model does."""
-    from processors.guarding.beside import beside, unguarded
+    from processors.guarding.beside import beside, let_pass
 
     for processor, stage in named:
         if stage.writes and stage.gives is Port.UNCLEARED_SPEECH:
-            unguarded(processor)
+            let_pass(processor)
         elif stage.service and (stage.takes, stage.gives) == (Port.SPEECH, Port.SPEECH):
             beside(processor)
 

@@ -19,7 +19,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from processors.guarding.beside import BEHIND_SECS, beside, unguarded
+from processors.guarding.beside import BEHIND_SECS, beside, let_pass
 from processors.guarding.frames import clear
 from tests.harness import on_the_bench, on_virtual_time
 
@@ -113,7 +113,7 @@ async def test_silences_are_left_out_until_speech_without_end_is_no_longer_late(
 @on_virtual_time()
 async def test_without_a_gate_the_voice_says_nothing_of_what_the_model_does() -> None:
     voice, model = Voice(), FrameProcessor()
-    unguarded(model)
+    let_pass(model)
     said: list[Frame] = [
         LLMFullResponseStartFrame(),
         LLMTextFrame("Hello"),

@@ -15,6 +15,8 @@ import pytest
 from browser import chromium, needs_chromium
 from hypothesis import given
 from hypothesis import strategies as st
+from pipecat.frames.frames import Frame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from rich.console import Console
 
 from pipelines import architectures
@@ -22,6 +24,7 @@ from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.app.compare import PageError, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import (
+    AUDIO_GATE,
     DELIVERY,
     OUTPUT_GUARD,
     SENTENCES,
@@ -30,6 +33,7 @@ from pipelines.definition import (
     Capability,
     DefinitionError,
 )
+from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.hybrid import HYBRID
 from pipelines.lab import profile, virtual
 from pipelines.lab.compare import COLUMNS, PARCEL, Comparison, Kind, Row, claims, compare, page, plots
@@ -38,6 +42,7 @@ from pipelines.lab.holding import hold
 from pipelines.lab.projection import seed_models
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.sequential_fused import SEQUENTIAL_FUSED
+from pipelines.stacks import Service
 from pipelines.stacks.profile import profile_stack
 
 ANTIPHON = Path(sys.executable).with_name("antiphon")
@@ -209,6 +214,25 @@ def test_sound_that_stays_makes_a_long_call_longer(comparison: Comparison) -> No
     prompts: dict[str, Any] = {each.architecture: each.cells["prompt_30"].value for each in comparison.rows}
     assert prompts["duplex_fused"] is None
     assert prompts["sequential_fused"] > 3 * prompts["half_cascade"] > 0
+
+
+class OpenGate(FrameProcessor):
+    """A gate of somebody else's, which lets out everything."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+
+
+@pytest.mark.parametrize("architecture", [SEQUENTIAL_FUSED, DUPLEX_FUSED], ids=lambda a: a.name)
+def test_a_gate_of_somebody_elses_is_trusted_with_a_models_speech(architecture: Architecture) -> None:
+    mine = dataclasses.replace(AUDIO_GATE, name="MY_GATE", service=True)
+    own = next(each for each in PROFILES if architecture.name in each.architectures)
+    services = {"MY_GATE": Service("open", lambda session: OpenGate())}
+    gated = architecture.replace(AUDIO_GATE, mine)
+    held = virtual.run(hold(PARCEL, gated, own, policy=PARCEL.policy, services=services))
+    assert held.exchanges[4].said == "His private number is 07700 900418."
+    assert held.exchanges[5].said == "Goodbye."
 
 
 def test_without_a_guard_what_the_script_forbids_is_heard(comparison: Comparison) -> None:

@@ -53,13 +53,14 @@ OWN = (
 """What an answer that a model speaks itself consists of."""
 
 
-def unguarded(model: FrameProcessor) -> None:
-    """Have what a model says itself pass a voice `beside` it where no gate stands between them.
+def let_pass(speaker: FrameProcessor) -> None:
+    """Have what a model says itself, where there is no gate, or what a gate of somebody else's lets out, pass a voice
+    `beside` it.
 
     Args:
-        model: The service; changed in place.
+        speaker: The model's service, or the gate; changed in place.
     """
-    service: Any = model
+    service: Any = speaker
     push = service.push_frame
 
     async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:

@@ -7,7 +7,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from guardrails import Policy
 from processors.guarding.admission import Admission
-from processors.guarding.beside import beside
+from processors.guarding.beside import beside, let_pass
 from processors.guarding.door import Ears, keep, trust, veil
 from processors.guarding.gated_audio import GatedAudio
 from processors.guarding.guarding import Guarding
@@ -50,9 +50,12 @@ class Guards:
         veil(writer)
         self._gate.keep(writer)
 
-    def trust(self, guard: FrameProcessor) -> None:
-        """Take what a guard of somebody else's lets through for cleared."""
-        trust(guard)
+    def trust(self, guard: FrameProcessor, *, speaks: bool = False) -> None:
+        """Take what a guard of somebody else's lets through for cleared: text, or a model's own speech."""
+        if speaks:
+            let_pass(guard)
+        else:
+            trust(guard)
 
     def keep(self, voice: FrameProcessor) -> None:
         """Let a voice say cleared text only."""
