@@ -590,7 +590,7 @@ class TestStack:
                 "cloud",
                 {"LLM": "gpt"},
                 "no service 'gpt' for LLM: choose embedded or anthropic or openai-audio or "
-                "openai-realtime or ultravox or nvidia-omni or audio-chat or gemini-live",
+                "openai-realtime or ultravox or nvidia-omni or audio-chat or gemini-live or openai-live or moshi",
             ),
         ],
     )
