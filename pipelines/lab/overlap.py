@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 from pipecat.frames.frames import Frame, LLMContextFrame, LLMFullResponseEndFrame, LLMFullResponseStartFrame
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import LLMService
-from pipecat.services.settings import LLMSettings
 from pipecat.transports.base_transport import BaseTransport
 from rich.table import Table
 
@@ -29,10 +27,11 @@ from pipelines.lab import virtual
 from pipelines.lab.acoustics import first_audible
 from pipelines.lab.bench_latency import BenchError, machine
 from pipelines.lab.caller import OUTPUT_RATE, RATE, Caller, calling
-from pipelines.lab.compare.measured import CALLER
+from pipelines.lab.compare.measured import speak
+from pipelines.lab.script import caller
+from pipelines.lab.scripted import no_settings
 from pipelines.stacks import Service, Session
-from pipelines.stacks.embedded import EMBEDDED, SYNTHESISER
-from processors.embedded.hibari import SAMPLE_RATE
+from pipelines.stacks.embedded import EMBEDDED
 from processors.pcm import Samples, to_samples
 
 INTO_SECS = 2.0
@@ -171,8 +170,7 @@ class _Teller(LLMService):
     """Answers everything with the same words, at once."""
 
     def __init__(self) -> None:
-        unsupported: dict[str, Any] = {each.name: None for each in fields(LLMSettings) if each.name != "extra"}
-        super().__init__(settings=LLMSettings(**{**unsupported, "model": "script"}))
+        super().__init__(settings=no_settings("script"))
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
@@ -195,7 +193,7 @@ def sounds(data: Path | None) -> list[Sound]:
         BenchError: If it holds no coughs.
     """
     found = [
-        Sound(kind, text, _spoken(text) * (10 ** (FAR_DB / 20) if kind.startswith("somebody") else 1.0))
+        Sound(kind, text, speak(caller(text)) * (10 ** (FAR_DB / 20) if kind.startswith("somebody") else 1.0))
         for kind, texts in SPOKEN.items()
         for text in texts
     ]
@@ -205,11 +203,6 @@ def sounds(data: Path | None) -> list[Sound]:
     if not coughs:
         raise BenchError(f"{data / COUGHS}: holds no coughs: give the folder of the recordings with --data")
     return [*found, *(Sound("cough", path.name, recording.load(path)) for path in coughs)]
-
-
-def _spoken(text: str) -> Samples:
-    speech = SYNTHESISER.get().speak(text, CALLER)
-    return np.asarray(soxr.resample(speech.samples, SAMPLE_RATE, RATE), np.float32)
 
 
 def measure(
@@ -222,7 +215,7 @@ def measure(
         heard: The sounds.
         on_sound: Told how many of them have been heard, of how many.
     """
-    question, reactions = _spoken(QUESTION), []
+    question, reactions = speak(caller(QUESTION)), []
     for number, each in enumerate(heard):
         on_sound(number, len(heard))
         reactions.append(Reaction(each, virtual.run(_call(architecture, question, each.samples), measured=True)))
@@ -241,21 +234,21 @@ async def _call(architecture: Architecture, question: Samples, sound: Samples) -
     def make(transport: BaseTransport, observers: Sequence[Any]) -> PipelineWorker:
         return assemble(architecture, stack, transport, observers=observers, clients=False)
 
-    async with calling(make) as caller:
-        begun = await _answered(caller, question)
+    async with calling(make) as line:
+        begun = await _answered(line, question)
         await asyncio.sleep(max(0.0, begun + INTO_SECS - asyncio.get_running_loop().time()))
-        at = caller.speak(sound) + (first_audible(sound) or 0) / RATE
+        at = line.speak(sound) + (first_audible(sound) or 0) / RATE
         await asyncio.sleep(at + WATCHED_SECS - asyncio.get_running_loop().time())
-        return silent_after(caller.heard, at)
+        return silent_after(line.heard, at)
 
 
-async def _answered(caller: Caller, question: Samples) -> float:
+async def _answered(line: Caller, question: Samples) -> float:
     """When the first sound of the answer to a question is heard, on the event loop's clock."""
-    caller.heard.clear()
-    caller.speak(question)
+    line.heard.clear()
+    line.speak(question)
     async with asyncio.timeout(30):
-        await caller.sound()
-    when, pcm = caller.heard[-1]
+        await line.sound()
+    when, pcm = line.heard[-1]
     return when + (first_audible(to_samples(pcm)) or 0) / OUTPUT_RATE
 
 

@@ -165,6 +165,12 @@ async def _transcript(said: list[CallerSays], profile: ProfileSTT) -> Transcript
     return TranscriptionFrame(text=text, user_id="", timestamp="", finalized=True)
 
 
+def no_settings(model: str) -> LLMSettings:
+    """The settings of a language model that is a script."""
+    unsupported: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
+    return LLMSettings(**{**unsupported, "model": model})
+
+
 class ScriptedLLM(LLMService):
     """Answers each turn of the caller with what the script has for it, at the pace of its profile.
 
@@ -179,8 +185,7 @@ class ScriptedLLM(LLMService):
     """
 
     def __init__(self, profile: ProfileLLM, conversation: Conversation) -> None:
-        unsupported: dict[str, Any] = {field.name: None for field in fields(LLMSettings) if field.name != "extra"}
-        super().__init__(settings=LLMSettings(**{**unsupported, "model": profile.service}))
+        super().__init__(settings=no_settings(profile.service))
         self._profile = profile
         self._answers = [(words(exchange.heard), exchange.answer) for exchange in conversation.exchanges]
         self._asked: set[int] = set()

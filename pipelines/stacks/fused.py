@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from pipelines.definition import Capability
 from pipelines.stacks.cloud import address
-from pipelines.stacks.listening import OPENAI_REALTIME_MODEL, OPENAI_URL, importing
+from pipelines.stacks.listening import OPENAI_REALTIME_MODEL, OPENAI_URL, importing, realtime, realtime_prompt
 from pipelines.stacks.stack import Service, Session, StackError
 
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
-    from pipecat.services.settings import LLMSettings
 
     from pipelines.personas import Persona
 
@@ -32,32 +31,10 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
     for the whole call, whoever the call is handed over to."""
 
     def build(session: Session) -> FrameProcessor:
-        from pipecat.services.openai.realtime import events
+        from pipecat.services.openai.realtime.events import AudioOutput
 
-        from processors.cloud.realtime import RealtimeLLM
-
-        hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
-        speaks = events.AudioOutput(voice=_voice("SPEECH_LLM", "openai-realtime", session.persona))
-        url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
-        return RealtimeLLM(
-            context=session.context,
-            api_key=os.environ["OPENAI_API_KEY"],
-            base_url="ws" + url.removeprefix("http"),
-            settings=RealtimeLLM.Settings(
-                model=model,
-                system_instruction=session.persona.instructions,
-                session_properties=events.SessionProperties(
-                    output_modalities=["audio"],
-                    audio=events.AudioConfiguration(input=hears, output=speaks),
-                    max_output_tokens=MAX_SPOKEN_TOKENS,
-                ),
-            ),
-        )
-
-    def prompt(persona: Persona) -> LLMSettings:
-        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-
-        return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
+        speaks = AudioOutput(voice=_voice("SPEECH_LLM", "openai-realtime", session.persona))
+        return realtime(session, model, base_url, "audio", MAX_SPOKEN_TOKENS, speaks)
 
     return Service(
         "openai-realtime",
@@ -65,7 +42,7 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
         frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.TOOLS}),
         importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
-        settings=prompt,
+        settings=realtime_prompt,
     )
 
 

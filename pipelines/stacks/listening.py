@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipelines.definition import Capability
 from pipelines.stacks.cloud import MAX_ANSWER_TOKENS, address
@@ -18,6 +18,7 @@ from pipelines.stacks.stack import IMPORTING, Progress, Service, Session
 if TYPE_CHECKING:
     from pipecat.processors.frame_processor import FrameProcessor
     from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
+    from pipecat.services.openai.realtime.events import AudioOutput
     from pipecat.services.settings import LLMSettings
 
     from pipelines.personas import Persona
@@ -84,41 +85,63 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
     """OpenAI's Realtime API with text instead of speech for its answers; the pipeline says when a turn is over."""
 
     def build(session: Session) -> FrameProcessor:
-        from pipecat.services.openai.realtime import events
+        return realtime(session, model, base_url, "text", MAX_ANSWER_TOKENS)
 
-        from processors.cloud.realtime import RealtimeLLM
-
-        hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
-        url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
-        return RealtimeLLM(
-            context=session.context,
-            api_key=os.environ["OPENAI_API_KEY"],
-            base_url="ws" + url.removeprefix("http"),
-            settings=RealtimeLLM.Settings(
-                model=model,
-                system_instruction=session.persona.instructions,
-                session_properties=events.SessionProperties(
-                    output_modalities=["text"],
-                    audio=events.AudioConfiguration(input=hears),
-                    max_output_tokens=MAX_ANSWER_TOKENS,
-                ),
-            ),
-        )
-
-    def prompt(persona: Persona) -> LLMSettings:
-        from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-
-        return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
-
-    provides = HEARS | {Capability.TOOLS}
     return Service(
         "openai-realtime",
         build,
-        provides,
+        HEARS | {Capability.TOOLS},
         importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
-        settings=prompt,
+        settings=realtime_prompt,
     )
+
+
+def realtime(
+    session: Session,
+    model: str,
+    base_url: str | None,
+    modality: Literal["text", "audio"],
+    most_tokens: int,
+    speaks: AudioOutput | None = None,
+) -> FrameProcessor:
+    """OpenAI's Realtime API in a pipeline that says when a turn is over.
+
+    Args:
+        session: Of the conversation.
+        model: As OpenAI names it.
+        base_url: Begins with `http`; `OPENAI_REALTIME_BASE_URL` or OpenAI's own if none is given.
+        modality: Of its answers.
+        most_tokens: Of an answer.
+        speaks: With which voice, if it speaks.
+    """
+    from pipecat.services.openai.realtime import events
+
+    from processors.cloud.realtime import RealtimeLLM
+
+    hears = events.AudioInput(transcription=events.InputAudioTranscription(), turn_detection=False)
+    url = address("OPENAI_REALTIME_BASE_URL", base_url, f"{OPENAI_URL}/realtime")
+    return RealtimeLLM(
+        context=session.context,
+        api_key=os.environ["OPENAI_API_KEY"],
+        base_url="ws" + url.removeprefix("http"),
+        settings=RealtimeLLM.Settings(
+            model=model,
+            system_instruction=session.persona.instructions,
+            session_properties=events.SessionProperties(
+                output_modalities=[modality],
+                audio=events.AudioConfiguration(input=hears, output=speaks),
+                max_output_tokens=most_tokens,
+            ),
+        ),
+    )
+
+
+def realtime_prompt(persona: Persona) -> LLMSettings:
+    """What changes with who speaks."""
+    from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+
+    return OpenAIRealtimeLLMService.Settings(system_instruction=persona.instructions)
 
 
 def ultravox(*, model: str = ULTRAVOX_MODEL, base_url: str | None = None) -> Service:

@@ -13,7 +13,6 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from loguru import logger
 from pipecat.frames.frames import (
     CancelFrame,
     Frame,
@@ -27,10 +26,10 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.openai._constants import OPENAI_SAMPLE_RATE
 from pipecat.services.openai.live import events
 from pipecat.services.openai.live.llm import OpenAILiveLLMService
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from processors.fused.failing import gives_up, words
 from processors.fused.pacing import Backlog
 from processors.guarding.frames import UnfinishedAnswerFrame
 
@@ -177,30 +176,13 @@ class LiveLLM(OpenAILiveLLMService):
         await self.push_error(f"OpenAI Live {refusal}")
 
     async def _gives_up(self, failure: Exception | None, failures: int) -> bool:
-        """Report the first of several failures, and the last."""
-        category, what = ErrorCategory.CONNECTIVITY, _words(failure)
-        if isinstance(failure, InvalidStatus):
-            refusal = classify_http_status_code(failure.response.status_code)
-            category = refusal if refusal.is_permanent else category
-        last = category.is_permanent or failures > len(BACK_OFF_SECS)
-        if last:
-            await self.push_error(
-                f"OpenAI Live {what}; given up", failure, category=category, force_treat_as_permanent=True
-            )
-        elif failures == 1:
-            await self.push_error(f"OpenAI Live {what}; trying again", failure, category=category)
-        else:
-            logger.warning(f"OpenAI Live {what}, {failures} times in a row")
-        return last
+        what = f"OpenAI Live {_words(failure)}"
+        return await gives_up(self, what, failure, failures=failures, attempts=len(BACK_OFF_SECS))
 
 
 def _words(failure: Exception | None) -> str:
     if isinstance(failure, _RefusedError):
         return str(failure)
-    if isinstance(failure, InvalidStatus):
-        return f"refuses the line with {failure.response.status_code}"
-    if isinstance(failure, TimeoutError):
-        return f"does not answer within {CONNECT_SECS:g} s"
     if isinstance(failure, ConnectionClosed) or failure is None:
         return f"has ended the line: {failure}"
-    return f"cannot be reached: {failure}"
+    return words(failure, CONNECT_SECS)

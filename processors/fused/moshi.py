@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from loguru import logger
 from pipecat.audio.utils import create_stream_resampler, is_silence
 from pipecat.frames.frames import (
     CancelFrame,
@@ -34,11 +33,12 @@ from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.llm_service import LLMService
 from pipecat.services.settings import LLMSettings, ServiceSettings
 from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
-from pipecat.utils.errors import ErrorCategory, classify_http_status_code
+from pipecat.utils.errors import ErrorCategory
 from pipecat.utils.text.base_text_aggregator import TextType
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import WebSocketException
 
+from processors.fused.failing import gives_up, words
 from processors.fused.moshi_line import Fault, Line, LineError, News, Sound, Words
 from processors.fused.moshi_protocol import MAX_MESSAGE_BYTES, chat_url
 from processors.fused.opus import RATE
@@ -199,22 +199,9 @@ class MoshiService(LLMService):
             await asyncio.sleep(BACK_OFF_SECS[failures - 1])
 
     async def _gives_up(self, failure: Exception, failures: int) -> bool:
-        """Report the first of several failures, and the last."""
-        category, what = ErrorCategory.CONNECTIVITY, _words(failure)
-        if isinstance(failure, InvalidStatus):
-            refusal = classify_http_status_code(failure.response.status_code)
-            category = refusal if refusal.is_permanent else category
-        last = category.is_permanent or failures > len(BACK_OFF_SECS)
+        what = str(failure) if isinstance(failure, LineError) else words(failure, CONNECT_SECS)
         where = "{0.scheme}://{0.netloc}{0.path}".format(urlsplit(self._url))
-        if last:
-            await self.push_error(
-                f"Moshi {what} ({where}); given up", failure, category=category, force_treat_as_permanent=True
-            )
-        elif failures == 1:
-            await self.push_error(f"Moshi {what} ({where}); trying again", failure, category=category)
-        else:
-            logger.warning(f"Moshi {what} ({where}), {failures} times in a row")
-        return last
+        return await gives_up(self, f"Moshi {what} ({where})", failure, failures=failures, attempts=len(BACK_OFF_SECS))
 
     async def _hang_up(self, *, at_once: bool = False) -> None:
         if at_once and self._line is not None:
@@ -264,13 +251,3 @@ class MoshiService(LLMService):
             self._speaking = False
             await self.push_frame(TTSStoppedFrame())
             await self.push_frame(LLMFullResponseEndFrame() if finished else UnfinishedAnswerFrame())
-
-
-def _words(failure: Exception) -> str:
-    if isinstance(failure, LineError):
-        return str(failure)
-    if isinstance(failure, InvalidStatus):
-        return f"refuses the line with {failure.response.status_code}"
-    if isinstance(failure, TimeoutError):
-        return f"does not answer within {CONNECT_SECS:g} s"
-    return f"cannot be reached: {failure}"

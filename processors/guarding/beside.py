@@ -23,6 +23,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from processors.fused.pacing import Lead
 from processors.guarding.frames import clear, is_cleared, to_be_said
 
 LATE_SECS = 0.3
@@ -85,7 +86,7 @@ def beside(voice: FrameProcessor) -> None:
     """
     service: Any = voice
     process, push = service.process_frame, service.push_frame
-    played_at = late = 0.0
+    lead, late = Lead(), 0.0
     saying: str | None = None
 
     async def process_frame(frame: Frame, direction: FrameDirection) -> None:
@@ -94,25 +95,22 @@ def beside(voice: FrameProcessor) -> None:
         await process(frame, direction)
 
     async def push_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
-        nonlocal played_at, late, saying
+        nonlocal lead, late, saying
         if isinstance(frame, _Carried):
             frame = frame.frame
-            if (
-                isinstance(frame, SpeechOutputAudioRawFrame)
-                and played_at - _now() > LATE_SECS
-                and is_silence(frame.audio)
-            ):
+            is_late = lead.secs(_now()) > LATE_SECS
+            if is_late and isinstance(frame, SpeechOutputAudioRawFrame) and is_silence(frame.audio):
                 return
         elif isinstance(frame, InterruptionFrame):
-            played_at = late = 0.0
+            lead, late = Lead(), 0.0
         else:
             if isinstance(frame, (TTSAudioRawFrame, TTSTextFrame)) and frame.context_id != saying:
-                ahead = played_at - _now()
-                saying, late = frame.context_id, ahead + BEHIND_SECS if ahead > 0.0 else 0.0
+                ahead = lead.secs(_now())
+                saying, late = frame.context_id, ahead + BEHIND_SECS if ahead else 0.0
             if frame.pts:
                 frame.pts += round(1e9 * late)
         if isinstance(frame, OutputAudioRawFrame):
-            played_at = max(played_at, _now()) + frame.num_frames / frame.sample_rate
+            lead.add(frame.num_frames / frame.sample_rate, _now())
         await push(frame, direction)
 
     service.process_frame = process_frame
