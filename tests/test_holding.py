@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import HEARING, USER_TURN
+from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.lab import bench_lab, profile, virtual
 from pipelines.lab.holding import CHUNK_MS, Event, Recording, hold
 from pipelines.lab.script import Conversation, ScriptError, agent, caller, expect
@@ -77,6 +78,49 @@ def test_an_interruption_is_heard_at_once_and_the_context_holds_what_was_heard()
     assert silent_after is not None
     # A tenth of a second until the VAD calls it speech, and the chunk that is playing.
     assert 0.1 <= silent_after <= 0.15
+
+
+def test_a_short_word_into_an_answer_does_not_end_the_watch_for_its_silence() -> None:
+    """Moshi falls silent 0.84 s after the caller's first sound, which itself lasts for half of that."""
+    recording = virtual.run(
+        hold(
+            Conversation(
+                "test",
+                caller("Count to twenty."),
+                agent("One two three four five six seven eight nine ten eleven twelve."),
+                caller("Stop!", into=1.3, lasts=0.4),
+                agent("All right."),
+            ),
+            DUPLEX_FUSED,
+            profile.load("moshi_fused"),
+        )
+    )
+    recording.check()
+    counting = recording.exchanges[0]
+    assert counting.interrupted_at is not None
+    assert counting.silent_after is not None
+    assert counting.silent_after > 0.4
+    silent = counting.interrupted_at + counting.silent_after
+    assert any(end == pytest.approx(silent) for _, end in recording.heard)
+
+
+def test_a_model_that_always_sends_sound_is_heard_only_while_it_is_audible() -> None:
+    conversation = Conversation("test", caller("Hello, it is me.", at=1.0), agent("Good morning."))
+    recording = virtual.run(hold(conversation, DUPLEX_FUSED, profile.load("moshi_fused")))
+    (exchange,) = recording.exchanges
+    assert exchange.latency is not None
+    assert recording.heard[0][0] == pytest.approx(exchange.speech_end + exchange.latency)
+    assert sum(end - begin for begin, end in recording.heard) == pytest.approx(2 * 0.33, abs=0.1)
+
+
+def test_the_seed_is_of_the_durations_that_vary() -> None:
+    conversation = Conversation("test", caller("Hello."), agent("Good morning."))
+
+    def latency(seed: int) -> float | None:
+        return virtual.run(hold(conversation, BASIC_CASCADE, VENDOR, seed=seed)).exchanges[0].latency
+
+    assert latency(1) == latency(1)
+    assert latency(1) != latency(2)
 
 
 def test_a_pause_in_mid_sentence_is_no_end_of_turn() -> None:

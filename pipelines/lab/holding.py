@@ -16,11 +16,13 @@ from pipecat.frames.frames import (
     BotStoppedSpeakingFrame,
     ErrorFrame,
     Frame,
+    LLMContextSummaryResultFrame,
     MetricsFrame,
     TextFrame,
     TranscriptionFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.processors.aggregators.llm_context import LLMContext
 
 from guardrails import Policy
 from pipelines.assemble import assemble
@@ -43,6 +45,9 @@ CHUNK_MS = 40
 
 PATIENCE_SECS = 20.0
 """How long the caller waits for an answer."""
+
+JOINED_SECS = 0.05
+"""Sound that goes on after a gap shorter than this is one stretch."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Held:
         script: What was to happen.
         speech_end: When the caller's last words ended.
         transcript: What was understood.
-        said: What the context remembers of the answer.
+        said: What the context remembers of the answer, or did until it was summarised.
         marks: Where the time went.
         interrupted_at: When the caller spoke into the answer.
         silent_after: Seconds from then until the answer was no longer heard.
@@ -111,7 +116,17 @@ class Held:
 
 @dataclass
 class Recording:
-    """A conversation as it went."""
+    """A conversation as it went.
+
+    Args:
+        conversation: The script.
+        exchanges: How each of its exchanges went.
+        events: Every frame that left a processor.
+        messages: What the context holds at the end.
+        errors: What went wrong, a line each.
+        seconds: How long it was.
+        heard: From and until when the agent was audible, in seconds since the conversation began.
+    """
 
     conversation: Conversation
     exchanges: list[Held]
@@ -119,6 +134,7 @@ class Recording:
     messages: list[dict[str, Any]]
     errors: list[str]
     seconds: float
+    heard: list[tuple[float, float]] = field(default_factory=list)
 
     def check(self) -> None:
         """Hold it to its script.
@@ -147,6 +163,7 @@ async def hold(
     policy: Policy | None = None,
     services: Mapping[str, Service] | None = None,
     observers: Sequence[BaseObserver] = (),
+    seed: int = 0,
 ) -> Recording:
     """Hold a conversation through an architecture whose services are scripted. For `pipelines.lab.virtual.run`.
 
@@ -159,13 +176,14 @@ async def hold(
         services: By the name of the stage: fill stages that the profile does not know, or take a scripted one's
             place. What the caller says reaches them as `CallerSpeechFrame`, with its cue.
         observers: Watch the conversation.
+        seed: Of the durations that vary in the profile.
 
     Raises:
         DefinitionError: If the architecture cannot be assembled.
     """
     line = _Line(conversation)
     async with _connected(
-        line, conversation, architecture, profile, persona, policy, services or {}, observers
+        line, conversation, architecture, profile, persona, policy, services or {}, observers, seed
     ) as result:
         await line.talk()
     return result
@@ -193,16 +211,21 @@ class _Line:
         self.exchanges = [Held(exchange) for exchange in conversation.exchanges]
         self.events: list[Event] = []
         self.errors: list[str] = []
+        self.heard: list[tuple[float, float]] = []
         self.latency = LatencyObserver()
         self.transport = MemoryTransport(
             self._listen, input_rate=INPUT_RATE, output_rate=OUTPUT_RATE, chunk_ms=CHUNK_MS
         )
         self.send: Any = None
+        self.context = LLMContext()
+        self.summarised: list[dict[str, Any]] = []
+        self._summary = ""
         self._changed = asyncio.Event()
         self._first_sound: float | None = None
         self._sound_end = self.begun
         self._stopped = True
         self._current: Held | None = None
+        self._cuts: list[tuple[Held, float]] = []
 
     @property
     def now(self) -> float:
@@ -223,9 +246,18 @@ class _Line:
             self.errors.append(frame.error)
         elif isinstance(frame, TranscriptionFrame) and self._current:
             self._current.transcript = f"{self._current.transcript} {frame.text}".strip()
+        elif isinstance(frame, LLMContextSummaryResultFrame) and frame.request_id != self._summary:
+            # It goes both ways. What it is of was remembered until now.
+            self._summary = frame.request_id
+            self.summarised += self.remembered()[: frame.last_summarized_index + 1 - bool(self.summarised)]
         elif isinstance(frame, BotStoppedSpeakingFrame):
             self._stopped = True
             self._changed.set()
+
+    def remembered(self) -> list[dict[str, Any]]:
+        """What the context holds, but for a summary."""
+        messages: list[Any] = self.context.messages
+        return [dict(message) for message in messages[bool(self.summarised) :]]
 
     def _listen(self, pcm: bytes, at: float) -> None:
         index = _first_audible(pcm)
@@ -234,6 +266,10 @@ class _Line:
         if self._first_sound is None:
             self._first_sound = at + index / OUTPUT_RATE
         self._sound_end = at + len(pcm) / 2 / OUTPUT_RATE
+        since = at + index / OUTPUT_RATE - self.begun
+        if self.heard and since - self.heard[-1][1] < JOINED_SECS:
+            since = self.heard.pop()[0]
+        self.heard.append((since, self._sound_end - self.begun))
         self._stopped = False
         self._changed.set()
 
@@ -250,7 +286,7 @@ class _Line:
                 end = self._loop.time() + said.lasts
                 await asyncio.sleep(said.lasts)
                 if before.interrupted_at is not None and said.into is not None:
-                    before.silent_after = max(0.0, self._sound_end - self.begun - before.interrupted_at)
+                    self._cuts.append((before, self.now))
                 await self.send(CallerSpeechFrame(said, False))
             before, held.speech_end = held, end - self.begun
             self._first_sound = None
@@ -260,6 +296,11 @@ class _Line:
                 held.marks = turns[-1] if turns else TurnMarks()
                 held.marks.speech_end, held.marks.at["heard"] = end, self._first_sound or 0.0
         await self._until(lambda: self._stopped)
+        for cut, until in self._cuts:
+            assert cut.interrupted_at is not None  # noqa: S101
+            # Sound that still goes on when the caller has said it counts to its end.
+            ends = [end for begin, end in self.heard if begin < until]
+            cut.silent_after = max(0.0, max(ends, default=0.0) - cut.interrupted_at)
         # The context takes the last words when the last audio has been played.
         await asyncio.sleep(1.0)
 
@@ -300,10 +341,11 @@ async def _connected(
     policy: Policy | None,
     services: Mapping[str, Service],
     observers: Sequence[BaseObserver],
+    seed: int,
 ) -> AsyncIterator[Recording]:
     from pipelines.stacks.profile import profile_stack
 
-    stack, scripted = profile_stack(profile, conversation)
+    stack, scripted = profile_stack(profile, conversation, seed=seed)
     worker = assemble(
         architecture,
         stack.replace(**services),
@@ -314,16 +356,16 @@ async def _connected(
         clients=False,
         idle_secs=None,
     )
-    line.send = worker.queue_frame
-    result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0)
+    line.send, line.context = worker.queue_frame, worker.app_resources.context
+    result = Recording(conversation, line.exchanges, line.events, [], line.errors, 0.0, line.heard)
     async with running(worker, line.transport):
         try:
             yield result
         finally:
             result.seconds = line.now
-    context = worker.app_resources.context
-    result.messages = [dict(message) for message in context.messages]
-    _remember(result)
+    messages: list[Any] = line.context.messages
+    result.messages = [dict(message) for message in messages]
+    _remember(result, [*line.summarised, *line.remembered()])
     for llm in scripted:
         line.errors += [f"the script has no answer to {asked!r}" for asked in llm.unexpected]
         line.errors += [f"nobody asked for {text!r}" for text in llm.unspoken]
@@ -340,9 +382,9 @@ def _first_audible(pcm: bytes) -> int | None:
     return first_audible(to_samples(pcm))
 
 
-def _remember(result: Recording) -> None:
-    """Give each exchange what the context holds of its answer."""
-    answers = _answers(result.messages)
+def _remember(result: Recording, messages: Sequence[dict[str, Any]]) -> None:
+    """Give each exchange what the context holds, or held until it was summarised, of its answer."""
+    answers = _answers(messages)
     for held in result.exchanges:
         wanted = words(held.script.heard)
         for number, (asked, said) in enumerate(answers):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from pipelines.lab.cost import CostLedger
-from pipelines.lab.holding import OUTPUT_RATE, Held, Recording
+from pipelines.lab.holding import JOINED_SECS, Held, Recording
 from pipelines.lab.latency import Part
 from pipelines.lab.profile import Profile
 from pipelines.lab.projection import Shape, measured
 from pipelines.lab.script import words
 from pipelines.lab.scripted import CHARACTERS_PER_TOKEN
 from pipelines.personas import Persona
-
-JOINED_SECS = 0.05
-"""Sound that goes on after a gap shorter than this is shown as one stretch."""
 
 Who = Literal["caller", "agent"]
 
@@ -125,6 +123,8 @@ def of_recording(recording: Recording, ledger: CostLedger, profile: Profile, per
     Raises:
         ProjectionError: If fewer than two turns were answered.
     """
+    caller = _caller(recording)
+    pieces = iter(caller)
     answers = tuple(
         Answer(
             asked=" ".join(said.text for said in held.script.says),
@@ -133,10 +133,11 @@ def of_recording(recording: Recording, ledger: CostLedger, profile: Profile, per
             parts=tuple(held.marks.parts()),
             heard=_heard(recording, held, profile.tts.word_secs),
             silent_ms=None if held.silent_after is None else 1000 * held.silent_after,
+            early=_early(recording, list(islice(pieces, len(held.script.says)))),
         )
         for held in recording.exchanges
     )
-    sounds = sorted([*_caller(recording), *_agent(recording)], key=lambda sound: sound.begin)
+    sounds = sorted([*caller, *joined("agent", recording.heard)], key=lambda sound: sound.begin)
     heard = profile.sold.heard_tokens_per_second if profile.sold else 0.0
     return Run(answers, tuple(sounds), recording.seconds, _shape(recording, ledger, persona, heard))
 
@@ -160,27 +161,19 @@ def _heard(recording: Recording, held: Held, word_secs: float) -> str | None:
     if held.interrupted_at is None or held.silent_after is None or held.latency is None:
         return None
     begin, silent = held.speech_end + held.latency, held.interrupted_at + held.silent_after
-    played = sum(
-        min(until, silent) - max(since, begin) for since, until in _played(recording) if begin < until <= silent
-    )
+    played = sum(max(0.0, min(until, silent) - max(since, begin)) for since, until in recording.heard)
     return " ".join(held.script.answer.text.split()[: math.ceil(played / word_secs - 1e-6)])
 
 
-def _played(recording: Recording) -> Iterable[tuple[float, float]]:
-    """When each piece of the agent's audio began to be heard, and when it ended."""
-    for event in recording.events:
-        if event.processor == "MemoryOutput" and event.frame in ("TTSAudioRawFrame", "SpeechOutputAudioRawFrame"):
-            samples = int(event.detail.split()[0])
-            yield event.at - samples / OUTPUT_RATE, event.at
-
-
-def _agent(recording: Recording) -> list[Sound]:
-    return joined("agent", _played(recording))
+def _early(recording: Recording, pieces: Sequence[Sound]) -> bool:
+    """Whether the agent began to be heard between the caller's first words of a turn and the end of the last."""
+    return any(pieces[0].end <= since < pieces[-1].end for since, _ in recording.heard)
 
 
 def _caller(recording: Recording) -> list[Sound]:
+    """Each stretch of the script."""
     times = [event.at for event in recording.events if event.frame == "CallerSpeechFrame"]
-    return joined("caller", zip(times[::2], times[1::2], strict=True))
+    return [Sound("caller", begin, end) for begin, end in zip(times[::2], times[1::2], strict=True)]
 
 
 def joined(who: Who, pieces: Iterable[tuple[float, float]]) -> list[Sound]:
