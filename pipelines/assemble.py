@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
 
+SUMMARISE_FROM = 8000
+"""Tokens of a context, four characters each: about half an hour of conversation."""
 
 @dataclass
 class Parts:
@@ -186,6 +188,7 @@ def assemble(
     others: Sequence[Persona] = (),
     ear: Ear | None = None,
 ) -> PipelineWorker:
+    summarise_from: int | None = SUMMARISE_FROM,
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
     Args:
@@ -206,6 +209,9 @@ def assemble(
         ear: Hears how this one caller speaks, where the architecture has HEARING, as
             `processors.hearing.wav2vec2.Wav2Vec2Ear` does; the project's own if none is given.
 
+        summarise_from: Tokens of the context, four characters each, at which all but its last messages become a
+            summary, where the language model is one that can write it (the embedded one forgets the oldest words
+            instead, and what a vendor remembers on its side is the vendor's to forget); None for never.
     Returns:
         The worker; its `app_resources` is the `Session` with the persona, the live context and the switchboard.
 
@@ -227,10 +233,13 @@ def assemble(
     from processors.speaking.apology import Apology
 
     filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
+    from processors.summaries import remembering, summarise
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
     user = LLMUserAggregatorParams(user_turn_strategies=_turns(architecture, stack))
-    pair = LLMContextAggregatorPair(session.context, user_params=user)
+    summarised = summarise_from if _summarises(architecture, stack) else None
+    kept = remembering(summarised) if summarised is not None else None
+    pair = LLMContextAggregatorPair(session.context, user_params=user, assistant_params=kept)
     if policy is None:
         policies.check_alike(session.persona, others)
     policy = policy or policies.prepared(session.persona.policy)
@@ -247,6 +256,8 @@ def assemble(
         made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
+    if kept is not None and writer is not None:
+        summarise(made[writer.name])
     processors = _guarded(architecture, stack, named, parts.guards)
     if others and writer is not None:
         session.switchboard = _switchboard(session, stack.services[writer.name], stack, others)
@@ -290,6 +301,12 @@ def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
     """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
     read or write is heard as a delay."""
     writer = architecture.writer if architecture is not None else None
+def _summarises(architecture: Architecture, stack: Stack) -> bool:
+    """Whether what writes the answers can write a summary beside them."""
+    writer = architecture.writer
+    return writer is not None and Capability.SUMMARIES in stack.services[writer.name].provides
+
+
     return writer is not None and Capability.DELIVERY_TAGS in stack.services[writer.name].provides
 
 

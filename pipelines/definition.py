@@ -41,6 +41,7 @@ class Capability(StrEnum):
     TOOLS = "tools"
     DELIVERY_TAGS = "delivery_tags"
     FULL_DUPLEX = "full_duplex"
+    SUMMARIES = "summaries"
 
 
 class DefinitionError(ValueError):

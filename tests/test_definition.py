@@ -207,7 +207,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         (
             lambda: Stage("X", "x", None, Port.TEXT, service=True, needs={"magic"}),
             "X needs: 'magic' is no capability: choose audio_in, text_out, speech_out, persona_voice, word_timestamps, "
-            "tools, delivery_tags, full_duplex",
+            "tools, delivery_tags, full_duplex, summaries",
         ),
         (
             lambda: Stage("X", "x", None, Port.TEXT, needs={Capability.TOOLS}),

@@ -47,6 +47,7 @@ from pipecat.utils.text.base_text_aggregator import TextType
 from pipelines.lab.profile import ProfileLLM, ProfileSTT, ProfileTTS, ProfileVAD
 from pipelines.lab.script import AgentSays, CallerSays, Conversation, words
 from pipelines.lab.trace.payload import payload
+from processors.summaries import SUMMARY_TOKENS
 
 CHARACTERS_PER_TOKEN = 4
 """Where a text's tokens are estimated."""
@@ -250,6 +251,22 @@ class ScriptedLLM(LLMService):
             if number and self._profile.words_per_second:
                 await asyncio.sleep(1 / self._profile.words_per_second)
             await self._push_llm_text(f"{' ' if number else ''}{word}")
+
+    async def run_inference(
+        self,
+        context: LLMContext,
+        max_tokens: int | None = None,
+        system_instruction: str | None = None,
+        response_schema: dict[str, Any] | None = None,
+    ) -> str:
+        """What stands in for a summary: the beginnings of what it is of, at the pace of the profile."""
+        lines = str(context.messages[-1].get("content")).splitlines()  # type: ignore[union-attr]
+        spoken = " ".join(word for line in lines for word in line.split()[1:4]).split()
+        while len(" ".join(spoken)) > CHARACTERS_PER_TOKEN * (max_tokens or SUMMARY_TOKENS):
+            spoken = spoken[: len(spoken) // 2]
+        pace = self._profile.words_per_second
+        await asyncio.sleep(self._profile.first_token_ms.draw() / 1000 + (len(spoken) / pace if pace else 0.0))
+        return " ".join(spoken)
 
     def _find(self, context: LLMContext, speculative: bool) -> AgentSays | None:
         """The answer to the caller's last words; to words said before, the next one that the script has for them."""

@@ -88,7 +88,7 @@ def anthropic(*, model: str = ANTHROPIC_MODEL, base_url: str | None = None) -> S
     return Service(
         "anthropic",
         build,
-        frozenset({Capability.TEXT_OUT, Capability.TOOLS, Capability.DELIVERY_TAGS}),
+        frozenset({Capability.TEXT_OUT, Capability.TOOLS, Capability.DELIVERY_TAGS, Capability.SUMMARIES}),
         load,
         keys=("ANTHROPIC_API_KEY",),
         settings=prompt,

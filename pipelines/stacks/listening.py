@@ -35,6 +35,9 @@ GEMINI_LIVE_MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 HEARS = frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.DELIVERY_TAGS})
 """What they have in common."""
 
+CHATS = HEARS | {Capability.TOOLS, Capability.SUMMARIES}
+"""What those have that are given the whole conversation with every turn."""
+
 
 def audio_chat(*, model: str | None = None, base_url: str | None = None) -> Service:
     """Any chat endpoint of OpenAI's kind that takes sound, as vLLM with Voxtral, Qwen-Omni or Ultravox.
@@ -54,7 +57,7 @@ def audio_chat(*, model: str | None = None, base_url: str | None = None) -> Serv
         )
 
     keys = tuple(name for name, value in given.items() if value is None)
-    return Service("audio-chat", build, HEARS | {Capability.TOOLS}, _load_chat, keys=keys, settings=_chat_settings)
+    return Service("audio-chat", build, CHATS, _load_chat, keys=keys, settings=_chat_settings)
 
 
 def openai_audio(*, model: str = OPENAI_AUDIO_MODEL, base_url: str | None = None) -> Service:
@@ -64,8 +67,7 @@ def openai_audio(*, model: str = OPENAI_AUDIO_MODEL, base_url: str | None = None
         url = address("OPENAI_BASE_URL", base_url, OPENAI_URL)
         return _chat(session, model, url, os.environ["OPENAI_API_KEY"])
 
-    provides = HEARS | {Capability.TOOLS}
-    return Service("openai-audio", build, provides, _load_chat, keys=("OPENAI_API_KEY",), settings=_chat_settings)
+    return Service("openai-audio", build, CHATS, _load_chat, keys=("OPENAI_API_KEY",), settings=_chat_settings)
 
 
 def nvidia_omni(*, model: str = NVIDIA_OMNI_MODEL, base_url: str | None = None) -> Service:
@@ -77,8 +79,7 @@ def nvidia_omni(*, model: str = NVIDIA_OMNI_MODEL, base_url: str | None = None) 
         url = address("NVIDIA_BASE_URL", base_url, NVIDIA_URL)
         return _hearing(NvidiaOmniLLM, session, model, url, os.environ["NVIDIA_API_KEY"])
 
-    provides = HEARS | {Capability.TOOLS}
-    return Service("nvidia-omni", build, provides, _load_chat, keys=("NVIDIA_API_KEY",), settings=_chat_settings)
+    return Service("nvidia-omni", build, CHATS, _load_chat, keys=("NVIDIA_API_KEY",), settings=_chat_settings)
 
 
 def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None = None) -> Service:

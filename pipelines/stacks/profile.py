@@ -85,14 +85,15 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
         return 0.0 if last is not None and last.goes_on else 1.0
 
     hears = frozenset({Capability.AUDIO_IN, Capability.TOOLS})
+    writes = frozenset({Capability.TEXT_OUT, Capability.SUMMARIES})
     stack = Stack(
         name=f"profile {profile.name}",
         services={
             "VAD": Service(profile.vad.service, vad),
             "STT": Service(profile.stt.service, stt),
-            "LLM": Service(profile.llm.service, llm, frozenset({Capability.TEXT_OUT, Capability.TOOLS})),
-            "AUDIO_LLM": Service(profile.llm.service, audio_llm, hears | {Capability.TEXT_OUT}),
-            "STT_LLM": Service(profile.llm.service, audio_llm, hears | {Capability.TEXT_OUT}),
+            "LLM": Service(profile.llm.service, llm, writes | {Capability.TOOLS}),
+            "AUDIO_LLM": Service(profile.llm.service, audio_llm, hears | writes),
+            "STT_LLM": Service(profile.llm.service, audio_llm, hears | writes),
             "SPEECH_LLM": Service(profile.llm.service, speech_llm, hears | {Capability.SPEECH_OUT}),
             "DUPLEX_LLM": Service(
                 profile.llm.service, duplex_llm, hears | {Capability.SPEECH_OUT, Capability.FULL_DUPLEX}

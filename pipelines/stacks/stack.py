@@ -40,6 +40,7 @@ ASSEMBLY = (
     "processors.speaking.switchboard",
     "processors.speaking.tagging",
     "processors.turns.strategy",
+    "processors.summaries",
     "processors.turns.vad",
 )
 """What `pipelines.assemble.assemble` imports when it is called."""

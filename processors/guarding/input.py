@@ -50,7 +50,7 @@ class InputGuard(FrameProcessor):
         self._turn: Admitted | None = None
         self._guess: str | None = None  # the words that the model answers ahead of the end of the turn
         self._kept = False  # whether a guess was kept from the model, and not withdrawn since
-        self._answered = 0  # how many messages the context had when the guard had a turn answered by itself
+        self._answered: object = None  # the context's last message when the guard had a turn answered by itself
         # Frames of the system overtake guesses: the numbers of the last that withdrew one, and that ended a turn.
         self._withdrawn = self._over = 0
 
@@ -98,13 +98,13 @@ class InputGuard(FrameProcessor):
 
     async def _said(self, frame: LLMContextUserTurnFrame) -> None:
         """A turn is over. If it was guessed at, this may be all that comes of it now."""
-        self._turn, self._answered = await self._take(None), 0
+        self._turn, self._answered = await self._take(None), None
         kept, self._kept = self._kept, False
         await self.push_frame(frame)
         if kept:
             context = self._admission.live
             await self._asked(LLMContextFrame(context))
-            self._answered = len(context.messages)
+            self._answered = _last(context)
 
     async def _guessed(self, frame: LLMContextFrame) -> None:
         """The turn may be over."""
@@ -132,8 +132,8 @@ class InputGuard(FrameProcessor):
         return self._kept
 
     async def _asked(self, frame: LLMContextFrame) -> None:
-        answered, self._answered = self._answered, 0
-        if len(frame.context.messages) == answered:
+        answered, self._answered = self._answered, None
+        if answered is not None and _last(frame.context) is answered:
             return
         await self._begin(frame.context)
         admitted = await self._take(frame.context)
@@ -167,3 +167,7 @@ class InputGuard(FrameProcessor):
         verdict: Verdict = await asyncio.shield(judging)
         self._admission.clean(context)
         return verdict
+
+
+def _last(context: LLMContext) -> object:
+    return context.messages[-1] if context.messages else None

@@ -43,6 +43,23 @@ def callers(context: LLMContext) -> list[str]:
     ]
 
 
+def since(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
+    """What callers have said since, where a summary may have taken the place of what they said first.
+
+    Args:
+        before: What they had said.
+        now: What they have said, as far as it is remembered.
+    """
+    if now[: len(before)] == before:
+        return now[len(before) :]
+    # Behind the longest end of what they had said that is still there.
+    for kept in range(len(before) - 1, 0, -1):
+        for end in range(len(now), kept - 1, -1):
+            if now[end - kept : end] == before[-kept:]:
+                return now[end:]
+    return ()
+
+
 class ToolGate:
     """Stands before the tools of one conversation.
 
@@ -54,7 +71,7 @@ class ToolGate:
     def __init__(self, guarding: Guarding, admission: Admission) -> None:
         self._guarding = guarding
         self._admission = admission
-        self._asked: tuple[str, int] | None = None
+        self._asked: tuple[str, list[str]] | None = None  # which call, and what callers had said
         self._confirmed: set[str] = set()
         self._arguments: dict[str, Mapping[str, Any]] = {}
 
@@ -64,7 +81,7 @@ class ToolGate:
         if self._asked is None:
             return
         call, before = self._asked
-        said = callers(context)[before:]
+        said = since(before, callers(context))
         if len(said) > 1:
             self._asked = None
         elif said and agrees(said[0]):
@@ -155,7 +172,7 @@ class ToolGate:
     async def _refuse(self, verdict: Verdict, arguments: dict[str, Any], params: FunctionCallParams) -> None:
         waits = verdict.action == "confirm"
         if waits:
-            self._asked = (call_key(params.function_name, arguments), len(callers(params.context)))
+            self._asked = (call_key(params.function_name, arguments), callers(params.context))
         speech = TTSSpeakFrame(verdict.text)
         await params.result_callback(
             {"done": False, "reason": "the caller has to say yes first" if waits else "it is not allowed"},

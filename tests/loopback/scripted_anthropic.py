@@ -43,7 +43,14 @@ class Ignores:
     """Says nothing at all until the client hangs up."""
 
 
-Answer = Says | CallsTool | Refuses | Ignores
+@dataclass(frozen=True)
+class Writes:
+    """Answers in one piece, to a request for no stream."""
+
+    text: str
+
+
+Answer = Says | CallsTool | Refuses | Ignores | Writes
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,19 @@ class ScriptedAnthropic(ScriptedServer[Answer]):
                 return _refusal(status, kind)
             case Ignores():
                 await asyncio.Event().wait()
+            case Writes(text) if not self.requests[-1].body.get("stream"):
+                return web.json_response(
+                    {
+                        "id": "msg_1",
+                        "type": "message",
+                        "role": "assistant",
+                        "model": self.requests[-1].body.get("model"),
+                        "content": [{"type": "text", "text": text}],
+                        "stop_reason": "end_turn",
+                        "stop_sequence": None,
+                        "usage": {"input_tokens": 25, "output_tokens": 5},
+                    }
+                )
         return _refusal(500, "api_error")
 
     async def _stream(self, request: web.Request, pieces: Sequence[str], then: str) -> web.StreamResponse:

@@ -41,7 +41,14 @@ class Refuses:
     status: int
 
 
-Answer = Says | CallsTool | Refuses
+@dataclass(frozen=True)
+class Writes:
+    """Answers in one piece, to a request for no stream."""
+
+    text: str
+
+
+Answer = Says | CallsTool | Refuses | Writes
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,10 @@ class ScriptedOpenAI(ScriptedServer[Answer]):
                 return await self._call(request, tool, pieces, first)
             case Refuses(status):
                 return _refusal(status)
+            case Writes(text) if not self.requests[-1].body.get("stream"):
+                message = {"role": "assistant", "content": text}
+                choice = {"index": 0, "finish_reason": "stop", "message": message}
+                return web.json_response({"id": "1", "object": "chat.completion", "created": 0, "choices": [choice]})
         return _refusal(500)
 
     async def _stream(self, request: web.Request, pieces: Sequence[str], then: str) -> web.StreamResponse:

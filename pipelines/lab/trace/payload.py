@@ -29,6 +29,7 @@ from pipecat.frames.frames import (
     InterimTranscriptionFrame,
     LLMContextAssistantTurnFrame,
     LLMContextFrame,
+    LLMContextSummaryResultFrame,
     LLMContextUserTurnFrame,
     LLMFullResponseEndFrame,
     LLMFullResponseStartFrame,
@@ -103,6 +104,12 @@ def payload(frame: Frame) -> Payload:
 @payload.register
 def _(frame: TextFrame) -> Payload:
     return {"text": frame.text}
+
+
+@payload.register
+def _(frame: LLMContextSummaryResultFrame) -> Payload:
+    """`of` is how many messages it is of."""
+    return {"text": frame.summary, "of": frame.last_summarized_index + 1}
 
 
 @payload.register(LLMContextUserTurnFrame)
