@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,11 +26,14 @@ from pipelines.lab import profile, virtual
 from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.holding import Recording, hold
 from pipelines.lab.prices import Prices
+from pipelines.lab.replay import difference, replay
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.lab.scripted import ScriptedLLM
+from pipelines.lab.trace import Trace, TraceObserver
 from pipelines.personas import Persona
 from pipelines.stacks import Session, Stack, cloud, listening
 from pipelines.stacks.embedded import EMBEDDED
+from pipelines.stacks.profile import profile_stack
 from processors.guarding.tools import since
 from processors.summaries import KEPT_MESSAGES, PROMPT, TEMPLATE, summarise
 from processors.transports.memory import MemoryTransport
@@ -266,3 +270,38 @@ def test_with_a_summary_new_words_are_those_behind_what_is_kept(old: list[str], 
 def test_never_more_than_is_there(before: list[str], now: list[str]) -> None:
     new = list(since(before, now))
     assert not new or now[-len(new) :] == new
+
+
+# --- in a trace ---
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    folder = tmp_path_factory.mktemp("traces")
+
+    async def call() -> Path:
+        observer = TraceObserver(folder, redactor=None)
+        await hold(CONVERSATION, BASIC_CASCADE, VENDOR, observers=[observer])
+        return observer.folder
+
+    return Trace.load(virtual.run(call()))
+
+
+def test_a_trace_tells_of_it(trace: Trace) -> None:
+    (told,) = {
+        (event.payload["text"], event.payload["of"])
+        for event in trace.events
+        if event.kind == "LLMContextSummaryResultFrame" and event.payload
+    }
+    text, of = told
+    assert text.startswith("Question 0.")
+    assert of == 11
+    assert [turn.answer for turn in trace.turns] == [answered(turn) for turn in range(TURNS)]
+
+
+@pytest.mark.parametrize("start", ["STT", "USER_TURN", "LLM", "TTS"])
+def test_a_summarised_call_is_identical_from_every_stage(trace: Trace, tmp_path: Path, start: str) -> None:
+    again = replay(trace, tmp_path, start=start, stack=profile_stack(VENDOR, CONVERSATION)[0])
+    found = difference(trace, again)
+    assert found.same_words
+    assert found.same_sound

@@ -45,7 +45,7 @@ from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.utils.text.base_text_aggregator import TextType
 
 from pipelines.lab.profile import ProfileLLM, ProfileSTT, ProfileTTS, ProfileVAD
-from pipelines.lab.script import AgentSays, CallerSays, Conversation, words
+from pipelines.lab.script import AgentSays, CallerSays, Conversation, agent, words
 from pipelines.lab.trace.payload import payload
 from processors.summaries import SUMMARY_TOKENS
 
@@ -189,6 +189,7 @@ class ScriptedLLM(LLMService):
         super().__init__(settings=no_settings(profile.service))
         self._profile = profile
         self._answers = [(words(exchange.heard), exchange.answer) for exchange in conversation.exchanges]
+        self._half = agent(conversation.half) if conversation.half else None
         self._asked: set[int] = set()
         self._called: AgentSays | None = None
         self._unanswered_guess: str | None = None
@@ -260,7 +261,7 @@ class ScriptedLLM(LLMService):
         response_schema: dict[str, Any] | None = None,
     ) -> str:
         """What stands in for a summary: the beginnings of what it is of, at the pace of the profile."""
-        lines = str(context.messages[-1].get("content")).splitlines()  # type: ignore[union-attr]
+        lines = str(context.messages[-1].get("content")).splitlines()[1:]  # type: ignore[union-attr]
         spoken = " ".join(word for line in lines for word in line.split()[1:4]).split()
         while len(" ".join(spoken)) > CHARACTERS_PER_TOKEN * (max_tokens or SUMMARY_TOKENS):
             spoken = spoken[: len(spoken) // 2]
@@ -277,11 +278,22 @@ class ScriptedLLM(LLMService):
         if before < len(matching):
             self._asked.add(matching[before])
             return self._answers[matching[before]][1]
+        if self._half is not None and (found := self._find_in_parts([words(text) for text in asked])) is not None:
+            return found
         if speculative:
             self._unanswered_guess = asked[-1]
         else:
             self.unexpected.append(asked[-1] if asked else "")
         return None
+
+    def _find_in_parts(self, asked: Sequence[tuple[str, ...]]) -> AgentSays | None:
+        """The answer to a turn that has come in parts, at its last; to one that may still go on, what halves get."""
+        for number, (heard, answer) in enumerate(self._answers):
+            if any(heard == sum(asked[begin:], ()) for begin in range(len(asked) - 1)):
+                self._asked.add(number)
+                return answer
+        last = asked[-1] if asked else ()
+        return self._half if last and any(heard[: len(last)] == last for heard, _ in self._answers) else None
 
     async def _run_tool(self, params: FunctionCallParams) -> None:
         await params.result_callback(self._called.result if self._called else None)
