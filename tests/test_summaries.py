@@ -295,7 +295,7 @@ def test_a_trace_tells_of_it(trace: Trace) -> None:
     }
     text, of = told
     assert text.startswith("Question 0.")
-    assert of == 11
+    assert of == 9
     assert [turn.answer for turn in trace.turns] == [answered(turn) for turn in range(TURNS)]
 
 
