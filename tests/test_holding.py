@@ -15,6 +15,7 @@ from pipecat.frames.frames import Frame, LLMContextFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from rich.console import Console
 
+from pipelines import architectures
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import HEARING, USER_TURN
 from pipelines.duplex_fused import DUPLEX_FUSED
@@ -138,6 +139,16 @@ def test_a_turn_model_that_hears_more_coming_is_believed() -> None:
 def test_an_untimely_end_of_turn_is_reported() -> None:
     with pytest.raises(ScriptError, match=r"the script has no answer to 'On Friday\.'"):
         held(caller("On Friday."), caller("At seven.", then=2.5), agent("Noted.")).check()
+
+
+@pytest.mark.parametrize("name", ["basic_cascade", "half_cascade", "sequential_fused"])
+def test_half_a_turn_is_answered_as_such_and_the_whole_when_it_has_come(name: str) -> None:
+    says = (caller("On Friday."), caller("At seven.", then=4.0), agent("Noted."), caller("Bye."), agent("Goodbye."))
+    conversation = Conversation("test", *says, half="Go on.")
+    recording = virtual.run(hold(conversation, architectures.get(name), SEED))
+    recording.check()
+    assert [exchange.said for exchange in recording.exchanges] == ["Noted.", "Goodbye."]
+    assert "Go on." in [message.get("content") for message in recording.messages]
 
 
 def test_a_tool_is_called_and_its_result_is_told() -> None:

@@ -387,8 +387,11 @@ def _remember(result: Recording, messages: Sequence[dict[str, Any]]) -> None:
     answers = _answers(messages)
     for held in result.exchanges:
         wanted = words(held.script.heard)
-        for number, (asked, said) in enumerate(answers):
-            if words(asked)[-len(wanted) :] == wanted:
+        asked: tuple[str, ...] = ()
+        for number, (text, said) in enumerate(answers):
+            # A turn may have come in parts.
+            asked += words(text)
+            if asked[-len(wanted) :] == wanted:
                 held.said = said
                 del answers[: number + 1]
                 break

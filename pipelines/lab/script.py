@@ -169,6 +169,8 @@ class Conversation:
         steps: From `caller`, `agent` and `expect`.
         policy: What may be heard and said in it, where there are guards; the persona's if none is given.
         forbidden: What must not be heard in it, though the agent's lines hold it.
+        half: What the language model says to the beginning of a turn that is taken for the whole of it. Without, it has
+            no answer to it, which is a mistake of the script.
 
     Raises:
         ScriptError: If the caller says nothing before an answer, the last words get no answer, or the order of times
@@ -179,13 +181,22 @@ class Conversation:
     steps: tuple[Step, ...]
     policy: Policy | None = None
     forbidden: tuple[str, ...] = ()
+    half: str = ""
     exchanges: tuple[Exchange, ...] = field(init=False)
 
-    def __init__(self, name: str, *steps: Step, policy: Policy | None = None, forbidden: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *steps: Step,
+        policy: Policy | None = None,
+        forbidden: tuple[str, ...] = (),
+        half: str = "",
+    ) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "forbidden", forbidden)
+        object.__setattr__(self, "half", half)
         object.__setattr__(self, "exchanges", tuple(self._exchanges()))
 
     def _exchanges(self) -> Sequence[Exchange]:
