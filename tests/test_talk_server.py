@@ -32,7 +32,9 @@ from pipelines.app.server import PAGE, ServerError, Talk, bind
 from pipelines.app.web_calls import is_for_us
 from pipelines.app.web_gate import LARGEST_BODY, Gate
 from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.stacks import Service
+from pipelines.stacks.catalogue import choose
 from pipelines.stacks.stack import Progress, StackError
 
 FERNI = personas.load("ferni")
@@ -412,6 +414,10 @@ def test_who_is_chosen_is_held_to_the_policy_of_the_server() -> None:
     assert {persona.policy for persona in careful.personas.values()} == {"finance"}
     assert careful.chosen("Maya") == personas.load("maya").model_copy(update={"policy": "finance"})
     assert careful.chosen("") is careful.chosen("Ferni") is careful.persona
+
+
+def test_nobody_is_offered_beside_a_model_that_takes_no_instructions() -> None:
+    assert set(Talk(DUPLEX_FUSED, choose("embedded", LLM="moshi")).personas) == {"Ferni"}
 
 
 def test_a_persona_of_ones_own_comes_before_one_that_ships() -> None:

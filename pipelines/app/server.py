@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -161,7 +161,7 @@ class Talk:
         self.stack = stack
         self.host = host
         self.persona = persona or personas.load("ferni")
-        self.personas = {each.name: each for each in (self.persona, *personas.others(self.persona))}
+        self.personas = {each.name: each for each in (self.persona, *self._others())}
         self.observers = observers
         self.budget = budget
         self.tracing = tracing
@@ -191,6 +191,13 @@ class Talk:
                 limit=LINES,
             )
         return self._calls
+
+    def _others(self) -> Sequence[Persona]:
+        """Whom the page offers beside; nobody where the model is who it is."""
+        writer = self.architecture.writer
+        if writer is not None and not self.stack.services[writer.name].instructed:
+            return ()
+        return personas.others(self.persona)
 
     def chosen(self, name: str) -> Persona:
         """Who speaks in a call.

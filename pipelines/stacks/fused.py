@@ -88,7 +88,7 @@ def moshi(*, url: str | None = None) -> Service:
         return MoshiService(url=address("MOSHI_URL", url, MOSHI_URL))
 
     provides = frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX})
-    return Service("moshi", build, provides, importing("processors.fused.moshi"))
+    return Service("moshi", build, provides, importing("processors.fused.moshi"), instructed=False)
 
 
 def _voice(slot: str, service: str, persona: Persona) -> str | None:
