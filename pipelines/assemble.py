@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import policies
 from pipelines.definition import (
+    ASSISTANT_TURN,
     AUDIO_OUT,
     HEARD_TURN,
     HEARING,
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 
 INPUT_RATE = 16000
 OUTPUT_RATE = 24000
-
 SUMMARISE_FROM = 8000
 """Tokens of a context, four characters each: about half an hour of conversation."""
+
 
 @dataclass
 class Parts:
@@ -187,8 +188,8 @@ def assemble(
     budget: Budget | None = None,
     others: Sequence[Persona] = (),
     ear: Ear | None = None,
-) -> PipelineWorker:
     summarise_from: int | None = SUMMARISE_FROM,
+) -> PipelineWorker:
     """Build the worker for one conversation. Run it with Pipecat's `WorkerRunner`.
 
     Args:
@@ -208,10 +209,10 @@ def assemble(
             left out.
         ear: Hears how this one caller speaks, where the architecture has HEARING, as
             `processors.hearing.wav2vec2.Wav2Vec2Ear` does; the project's own if none is given.
-
         summarise_from: Tokens of the context, four characters each, at which all but its last messages become a
             summary, where the language model is one that can write it (the embedded one forgets the oldest words
             instead, and what a vendor remembers on its side is the vendor's to forget); None for never.
+
     Returns:
         The worker; its `app_resources` is the `Session` with the persona, the live context and the switchboard.
 
@@ -230,10 +231,11 @@ def assemble(
 
     from pipelines.personas import load as load_persona
     from processors.guarding.guards import Guards
+    from processors.sound import watch
     from processors.speaking.apology import Apology
+    from processors.summaries import remembering, summarise
 
     filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
-    from processors.summaries import remembering, summarise
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
     user = LLMUserAggregatorParams(user_turn_strategies=_turns(architecture, stack))
@@ -254,11 +256,12 @@ def assemble(
         service = stack.services.get(stage.name)
         known = briefed if stage == writer else session
         made[stage.name] = service.build(known) if service else PROCESSORS[stage.name](parts)
-    named = list(zip(made.values(), architecture.stages, strict=True))
-    session.stages.update((processor.name, stage.name) for processor, stage in named)
     if kept is not None and writer is not None:
         summarise(made[writer.name])
+    named = list(zip(made.values(), architecture.stages, strict=True))
+    session.stages.update((processor.name, stage.name) for processor, stage in named)
     processors = _guarded(architecture, stack, named, parts.guards)
+    _end_sounds(architecture, stack, made, processors)
     if others and writer is not None:
         session.switchboard = _switchboard(session, stack.services[writer.name], stack, others)
         processors.insert(processors.index(made[writer.name]), session.switchboard)
@@ -279,6 +282,7 @@ def assemble(
         rtvi_observer_params=RTVIObserverParams(bot_llm_enabled=False, user_llm_enabled=False, metrics_enabled=False),
         app_resources=session,
     )
+    watch(worker)
     worker.add_observer(Apology(lambda: session.persona.apology, worker.queue_frame))
     if budget is not None:
         _hold_to(budget, worker, session)
@@ -297,16 +301,16 @@ def _turns(architecture: Architecture, stack: Stack) -> UserTurnStrategies:
     return by_sound(turns) if any(stage.gives is Port.UTTERANCE for stage in architecture.stages) else turns
 
 
-def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
-    """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
-    read or write is heard as a delay."""
-    writer = architecture.writer if architecture is not None else None
 def _summarises(architecture: Architecture, stack: Stack) -> bool:
     """Whether what writes the answers can write a summary beside them."""
     writer = architecture.writer
     return writer is not None and Capability.SUMMARIES in stack.services[writer.name].provides
 
 
+def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
+    """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
+    read or write is heard as a delay."""
+    writer = architecture.writer if architecture is not None else None
     return writer is not None and Capability.DELIVERY_TAGS in stack.services[writer.name].provides
 
 
@@ -360,6 +364,40 @@ def _unguarded(named: Sequence[tuple[FrameProcessor, Stage]]) -> None:
             let_pass(processor)
         elif stage.service and (stage.takes, stage.gives) == (Port.SPEECH, Port.SPEECH):
             beside(processor)
+
+
+def _end_sounds(
+    architecture: Architecture, stack: Stack, made: Mapping[str, FrameProcessor], processors: Sequence[FrameProcessor]
+) -> None:
+    """End each sound behind the last that listens to it, as every further stage costs for every piece.
+
+    The microphone's is listened to by the stages that take audio or an utterance; by what makes a turn of words, as
+    pauses and the melody say when it is over; by HEARING; and where a service is said to take audio in. What has been
+    played is pushed on by AUDIO_OUT, and behind it a stage that takes speech gets it. ASSISTANT_TURN only notes down
+    the words.
+    """
+    from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
+
+    from processors.sound import end
+
+    def listens(stage: Stage) -> bool:
+        service = stack.services.get(stage.name)
+        return (
+            stage.takes in (Port.AUDIO, Port.UTTERANCE)
+            or (stage.takes, stage.gives) == (Port.TRANSCRIPT, Port.CONTEXT)
+            or stage.name == HEARING.name
+            or (service is not None and Capability.AUDIO_IN in service.provides)
+        )
+
+    listening = [stage for stage in architecture.stages if listens(stage)]
+    if listening:
+        end(made[listening[-1].name], InputAudioRawFrame)
+    out = processors.index(made[AUDIO_OUT.name])
+    ours = ASSISTANT_TURN.name not in stack.services
+    behind = architecture.stages[architecture.stages.index(architecture.stage(AUDIO_OUT.name)) + 1 :]
+    heard = any(stage.takes is Port.SPEECH and not (ours and stage.name == ASSISTANT_TURN.name) for stage in behind)
+    if not heard and processors[out + 1 :]:
+        end(processors[out + 1], OutputAudioRawFrame)
 
 
 def _switchboard(session: Session, llm: Service, stack: Stack, others: Sequence[Persona]) -> Switchboard:

@@ -152,6 +152,8 @@ class CostObserver(BaseObserver):
         on_charge: Told of every request, once it is in the ledger.
     """
 
+    hears_microphone = False
+
     def __init__(self, ledger: CostLedger, on_charge: Callable[[Charge], Awaitable[None]] | None = None) -> None:
         super().__init__(observe_every_push=False)
         self.ledger = ledger

@@ -224,6 +224,8 @@ class LatencyObserver(BaseObserver):
         turns: Those in which something was heard after the caller's speech, in order.
     """
 
+    hears_microphone = False
+
     def __init__(
         self,
         on_turn: Callable[[int, TurnMarks], Awaitable[None]] | None = None,

@@ -33,14 +33,15 @@ ASSEMBLY = (
     "processors.hearing.describe",
     "processors.hearing.tagger",
     "processors.hearing.voice",
+    "processors.sound",
     "processors.speaking.apology",
     "processors.speaking.deliver",
     "processors.speaking.delivery",
     "processors.speaking.director",
     "processors.speaking.switchboard",
     "processors.speaking.tagging",
-    "processors.turns.strategy",
     "processors.summaries",
+    "processors.turns.strategy",
     "processors.turns.vad",
 )
 """What `pipelines.assemble.assemble` imports when it is called."""

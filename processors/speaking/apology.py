@@ -18,6 +18,8 @@ class Apology(BaseObserver):
         queue: Puts a frame at the beginning of the pipeline, as `PipelineWorker.queue_frame` does.
     """
 
+    hears_microphone = False
+
     def __init__(self, text: Callable[[], str], queue: Callable[[Frame], Awaitable[None]]) -> None:
         super().__init__(observe_every_push=False)
         self._text = text
