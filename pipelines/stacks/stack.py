@@ -90,8 +90,8 @@ class Service:
         keys: Environment variables that must be set.
         settings: A persona's settings of it, to change to in mid-call; None for one that is the same for all.
         hands_over: Whether a language model that has tools is given the one that hands a call over.
-    """
         instructed: Whether a language model takes a persona's instructions; one that does not is who it is.
+    """
 
     name: str
     build: Callable[[Session], FrameProcessor]
@@ -100,8 +100,8 @@ class Service:
     keys: tuple[str, ...] = ()
     settings: Callable[[Persona], Any] | None = None
     hands_over: bool = True
-
     instructed: bool = True
+
     def check(self, stage: Stage) -> None:
         """Refuse to go on without a key.
 
