@@ -37,8 +37,8 @@ from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.hybrid import HYBRID
 from pipelines.lab import profile, virtual
 from pipelines.lab.compare import COLUMNS, PARCEL, Comparison, Kind, Row, claims, compare, page, plots
-from pipelines.lab.compare.comparison import PARTS
-from pipelines.lab.holding import hold
+from pipelines.lab.compare.cells import PARTS
+from pipelines.lab.holding import Recording, hold
 from pipelines.lab.projection import seed_models
 from pipelines.lab.script import Conversation, agent, caller
 from pipelines.sequential_fused import SEQUENTIAL_FUSED
@@ -187,27 +187,57 @@ def test_who_is_told_how_it_was_said_follows_from_the_stages(comparison: Compari
         assert (found.cells["retention"].kind, found.cells["retention"].value) == (Kind.DEFINITION, value)
 
 
+def parts(held: Recording) -> list[dict[str, float]]:
+    """How long each part of each turn took, in milliseconds."""
+    return [{part.name: part.ms for part in exchange.marks.parts()} for exchange in held.exchanges]
+
+
+TAKEN_BY = {
+    "STT": {"transcript"},
+    "LLM": {"first token"},
+    "AUDIO_LLM": {"first token"},
+    "TTS": {"voice"},
+}
+"""The parts of the latency that a service decides about."""
+
+
 @pytest.mark.parametrize("architecture", architectures.ARCHITECTURES, ids=lambda a: a.name)
 def test_what_can_be_exchanged_alone_is_and_the_conversation_goes_on(
     architecture: Architecture, comparison: Comparison
 ) -> None:
     (cell, *_) = (each.cells["exchange"] for each in comparison.rows if each.architecture == architecture.name)
-    own, other = (
-        next(each for each in PROFILES if architecture.name in each.architectures),
-        profile.load("vendor_cascade"),
+    own = next(each for each in PROFILES if architecture.name in each.architectures)
+    other = own.model_copy(
+        update={
+            "stt": own.stt.model_copy(update={"final_ms": profile.Milliseconds(fixed=1234)}),
+            "llm": own.llm.model_copy(update={"first_token_ms": profile.Milliseconds(fixed=2345)}),
+            "tts": own.tts.model_copy(update={"first_audio_ms": profile.Milliseconds(fixed=456)}),
+        }
     )
     others = profile_stack(other, PARCEL)[0].services
-    exchanged = [] if cell.value == "nothing" else str(cell.value).split(", ")
+    count, _, named = str(cell.value).partition(": ")
+    exchanged = named.split(", ") if named else []
+    before = parts(virtual.run(hold(PARCEL, architecture, own, policy=PARCEL.policy)))
     for name in exchanged:
-        services = {name: others[name]}
-        held = virtual.run(hold(PARCEL, architecture, own, policy=PARCEL.policy, services=services))
+        held = virtual.run(hold(PARCEL, architecture, own, policy=PARCEL.policy, services={name: others[name]}))
         held.check()
+        now = parts(held)
+        changed = {
+            part
+            for old, new in zip(before, now, strict=True)
+            for part in old
+            if new[part] != pytest.approx(old[part], abs=0.5)
+        }
+        assert changed == TAKEN_BY[name]
+    alone = 0
     for stage in architecture.services:
         for part in stage.fuses:
             if part not in {each.name for each in architecture.stages}:
                 with pytest.raises(DefinitionError, match=f"has no {part} to exchange alone"):
                     architecture.stage(part)
-    assert (cell.value == "nothing") is architecture.name.endswith("fused")
+            alone += 1
+    assert count == f"{len(exchanged)} of {len(exchanged) + alone}"
+    assert (not exchanged) is architecture.name.endswith("fused")
 
 
 def test_sound_that_stays_makes_a_long_call_longer(comparison: Comparison) -> None:

@@ -425,6 +425,9 @@ def compare(
     measured: Annotated[
         bool, typer.Option("--measured", help="Hold it with the embedded models too; takes a minute or two.")
     ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Hold half an hour too, and put faults in and search for them: two minutes.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Hold one conversation through every architecture, and put the figures side by side."""
@@ -434,8 +437,15 @@ def compare(
     with reported():
         if measured:
             _load_embedded()
+        if long:
+            with _turns("half an hour") as (progress, task):
+                comparison = lab.compare(
+                    long=lab.LONG_MINUTES,
+                    on_step=lambda what, done, of: progress.update(task, completed=done, total=of, description=what),
+                )
         with err.status("holding the conversation"):
-            comparison = lab.compare()
+            if not long:
+                comparison = lab.compare()
             if measured:
                 from pipelines.lab.compare.measured import rows
 
@@ -906,14 +916,19 @@ def delivery(
 
 @bench.command()
 def voices(
+    keep: Annotated[bool, typer.Option("--keep", help="Have antiphon compare show this.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write every figure to this JSON file.")] = None,
     json: Json = False,
 ) -> None:
     """How well the personas' voices are told apart, and how well each is understood."""
     from pipelines.lab import voices as measured
+    from pipelines.lab.bench_latency import machine
+    from pipelines.lab.compare import apart
 
     with reported(), _turns("speaking") as (progress, task):
         result = measured.run(lambda name, done, of: progress.update(task, completed=done, total=of, description=name))
+        if keep:
+            apart.keep(result, machine())
     _publish(measured.as_json(result), measured.table(result), save, json)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
-from pipelines.lab.compare.comparison import COLUMNS, Cell, Column, Comparison, Kind, Row
+from pipelines.lab.compare.cells import COLUMNS, Cell, Column, Kind
+from pipelines.lab.compare.comparison import Comparison, Row
 from pipelines.lab.prices import Prices
 from pipelines.lab.profile import Profile
 from pipelines.lab.projection import SeedModel, SeedModels, project, seed_models

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 from pipelines import personas
@@ -14,12 +13,15 @@ from pipelines.definition import DELIVERY, DUPLEX_LLM, HEARING, Architecture, De
 from pipelines.lab import prices as price_table
 from pipelines.lab import profile as profiles_that_ship
 from pipelines.lab import virtual
+from pipelines.lab.compare import apart, errors
+from pipelines.lab.compare.cells import COLUMNS, PARTS, Cell, Kind
 from pipelines.lab.compare.conversation import PARCEL
+from pipelines.lab.compare.errors import LongCall, lags, of_answers
+from pipelines.lab.compare.half_hour import long_call
 from pipelines.lab.compare.run import Run, of_recording
 from pipelines.lab.cost import CostLedger, CostObserver
-from pipelines.lab.holding import hold
-from pipelines.lab.latency import MARKS
-from pipelines.lab.prices import Cost, Prices
+from pipelines.lab.holding import Recording, hold
+from pipelines.lab.prices import Prices
 from pipelines.lab.profile import Profile
 from pipelines.lab.projection import MINUTES, Role, project
 from pipelines.lab.script import Conversation, ScriptError
@@ -29,142 +31,13 @@ from pipelines.stacks.profile import profile_stack
 
 PERSONA = "ferni"
 
+OnStep = Callable[[str, int, int], None]
+"""Called with what is held now, how much has been, and of how much."""
+
+FAULTS_WANTED = "antiphon compare --long puts faults in and searches for them"
+
 INSPECTED = (Port.TRANSCRIPT, Port.CONTEXT, Port.TEXT, Port.CLEARED_TEXT)
 """What a person can read of a conversation while it goes on."""
-
-
-class Kind(StrEnum):
-    """What a figure is."""
-
-    PROFILE = "profile"
-    MEASURED = "measured"
-    DEFINITION = "definition"
-    NOT_YET = "not yet"
-    CANNOT_RUN = "cannot run"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One thing that is compared.
-
-    Args:
-        name: As in JSON.
-        title: For people.
-        group: Under which it stands.
-        unit: ms, %, $/min, tokens, "of 1" for a score, or nothing.
-        means: A line that says what exactly it is.
-    """
-
-    name: str
-    title: str
-    group: str
-    unit: str
-    means: str
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure.
-
-    Args:
-        kind: Whether it was measured, follows from a profile or from the definition, or why there is none.
-        source: What it rests on, or the reason why there is none.
-        value: A number in the column's unit, or words; None if there is none.
-        rough: Whether something that it should count has no price.
-    """
-
-    kind: Kind
-    source: str
-    value: float | str | None = None
-    rough: bool = False
-
-    def text(self, column: Column) -> str:
-        """As people read it, without its kind; the kind where there is no figure."""
-        if self.value is None:
-            return str(self.kind)
-        if isinstance(self.value, str):
-            return self.value
-        if column.unit == "ms":
-            return f"{self.value:,.0f} ms"
-        if column.unit == "tokens":
-            return f"{self.value:,.0f}"
-        if column.unit == "%":
-            return f"{self.value:.0f} %"
-        if column.unit == "of 1":
-            return f"{self.value:.2f}"
-        if not self.value and not self.rough:
-            return "$0"
-        return str(Cost(self.value, frozenset({"something"} if self.rough else ())))
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything."""
-        return {"value": self.value, "kind": str(self.kind), "source": self.source, "lower_bound": self.rough}
-
-
-def _slug(name: str) -> str:
-    return name.replace(" ", "_")
-
-
-LATENCY = "from the end of speech to the first sound of the answer"
-COST = "cost a minute"
-SAFETY = "guardrails"
-MANNER = "how it is said"
-
-PARTS = {name: f"part_{_slug(name)}" for name in MARKS.values()}
-"""The column of each part of a turn's latency."""
-
-COLUMNS = (
-    Column("latency_p50", "median", LATENCY, "ms", "of all turns; the quicker of two in the middle"),
-    Column("latency_worst", "worst", LATENCY, "ms", "of all turns"),
-    *(
-        Column(column, f"… {name}", LATENCY, "ms", "of the turn of median latency: its parts sum to it")
-        for name, column in PARTS.items()
-    ),
-    Column(
-        "answered", "turns answered", "the conversation", "", "of those in the script, by an answer that was heard"
-    ),
-    Column("early", "answered too early", "the conversation", "", "turns in whose pauses an answer was heard"),
-    Column(
-        "interruption", "silent after", "the conversation", "ms",
-        "from the caller's first sound into an answer until the agent is silent; the longest",
-    ),
-    Column(
-        "heard_truth", "remembers what was heard", "the conversation", "%",
-        "answers cut off of which the context holds exactly the words that had begun to sound",
-    ),
-    *(
-        Column(
-            f"cost_{minutes:.0f}{suffix}",
-            f"call of {minutes:.0f} min{', cached' if suffix else ''}",
-            COST,
-            "$/min",
-            "at this conversation's pace, "
-            + ("with every prompt read from the vendor's cache" if suffix else "with every prompt read anew"),
-        )
-        for minutes in MINUTES
-        for suffix in ("", "_cached")
-    ),
-    Column(
-        "prompt_30", "prompt after 30 min", "over a long call", "tokens",
-        "of text and sound that the language model is given for one answer, at this conversation's pace, where nothing "
-        "is summarised or forgotten",
-    ),
-    Column("inspect", "can be read while it goes on", "openness", "", "texts that stages hand on, by the definition"),
-    Column(
-        "exchange", "can be exchanged alone", "openness", "",
-        "services that another of their kind can take the place of with all else as it was, by the definition",
-    ),
-    Column(
-        "guard_leak", "forbidden words that are heard", SAFETY, "%",
-        "answers in which something that the script forbids was heard, though the language model said it",
-    ),
-    Column(
-        "retention", "how it was said, kept", MANNER, "of 1",
-        "how well manners of speaking are told apart by what the language model is given, what the voice is told, and "
-        "how it sounds: 0 is chance, 1 is always; where it was not measured, who is told by the definition",
-    ),
-)  # fmt: skip
-"""What is compared, in order."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +54,7 @@ class Row:
         cells: By the names of `COLUMNS`, all of them.
         services: What the cost is of, by role.
         date: When it was measured.
+        long_call: How a long call went, if one was held.
     """
 
     architecture: str
@@ -192,6 +66,7 @@ class Row:
     run: Run | None = None
     services: Mapping[Role, str] = field(default_factory=dict)
     date: str = ""
+    long_call: LongCall | None = None
 
     @property
     def name(self) -> str:
@@ -210,6 +85,7 @@ class Row:
             "date": self.date or None,
             "seconds": None if self.run is None else round(self.run.seconds, 2),
             "cells": {name: cell.as_json() for name, cell in self.cells.items()},
+            "long_call": None if self.long_call is None else self.long_call.as_json(),
             "turns": [] if self.run is None else list(_turns(self.run)),
         }
 
@@ -275,6 +151,8 @@ def compare(
     *,
     persona: Persona | None = None,
     prices: Prices | None = None,
+    long: int = 0,
+    on_step: OnStep = lambda what, done, of: None,
 ) -> Comparison:
     """Hold a conversation through every architecture with every profile that describes it, on virtual time.
 
@@ -284,13 +162,35 @@ def compare(
         conversation: What is held.
         persona: Who answers; `ferni` if none is given.
         prices: The table that ships if none is given.
+        long: Minutes of a long call that is held through each as well, and faults are put into each and searched for;
+            nothing of it if 0. Half an hour takes some ten seconds for each.
+        on_step: Told how far it is.
     """
     if profiles is None:
         profiles = [profiles_that_ship.load(name) for name in profiles_that_ship.names()]
     known = ARCHITECTURES if architectures is None else architectures
-    who, table = persona or personas.load(PERSONA), prices or price_table.load()
-    rows = [row for each in known for row in _rows(each, profiles, conversation, who, table)]
+    work = _Work(conversation, persona or personas.load(PERSONA), prices or price_table.load(), long, on_step)
+    work.of = sum(max(1, len(describing(each.name, profiles))) for each in known)
+    rows = [row for each in known for row in _rows(each, profiles, work)]
+    on_step("", work.of, work.of)
     return Comparison(conversation, tuple(rows))
+
+
+@dataclass
+class _Work:
+    """What is held, and how much of it has been."""
+
+    conversation: Conversation
+    persona: Persona
+    prices: Prices
+    long: int
+    on_step: OnStep
+    done: int = 0
+    of: int = 0
+
+    def step(self, what: str) -> None:
+        self.on_step(what, self.done, self.of)
+        self.done += 1
 
 
 def describing(name: str, profiles: Sequence[Profile]) -> list[Profile]:
@@ -298,15 +198,10 @@ def describing(name: str, profiles: Sequence[Profile]) -> list[Profile]:
     return [each for each in profiles if not each.architectures or name in each.architectures]
 
 
-def _rows(
-    architecture: Architecture,
-    profiles: Sequence[Profile],
-    conversation: Conversation,
-    persona: Persona,
-    prices: Prices,
-) -> Iterator[Row]:
+def _rows(architecture: Architecture, profiles: Sequence[Profile], work: _Work) -> Iterator[Row]:
     suiting = describing(architecture.name, profiles)
     if not suiting:
+        work.step(architecture.name)
         yield refused(
             architecture.name,
             architecture.summary,
@@ -314,34 +209,81 @@ def _rows(
             "no profile describes it: name it in a profile's architectures",
             architecture,
         )
+    located: dict[str, Cell] = {}
     for each in suiting:
+        work.step(f"{architecture.name}, {each.name}")
         try:
-            yield _held(architecture, each, conversation, persona, prices)
+            row = _held(architecture, each, work)
+            located = located or _located(architecture, work.long)
+            yield replace(row, cells={**row.cells, **located})
         except (DefinitionError, ScriptError) as error:
             reason = str(error).removeprefix(f"{architecture.name}: ")
             yield refused(architecture.name, architecture.summary, each.name, reason, architecture)
 
 
-def _held(
-    architecture: Architecture, profile: Profile, conversation: Conversation, persona: Persona, prices: Prices
-) -> Row:
+def _held(architecture: Architecture, profile: Profile, work: _Work) -> Row:
+    conversation, prices = work.conversation, work.prices
     check(architecture, profile_stack(profile, conversation)[0])
-    ledger = CostLedger(prices)
-    observer = CostObserver(ledger)
-    recording = virtual.run(
-        hold(conversation, architecture, profile, persona=persona, policy=conversation.policy, observers=[observer])
-    )
+    recording, ledger = _recorded(conversation, architecture, profile, work)
     recording.check()
-    run = of_recording(recording, ledger, profile, persona)
+    run = of_recording(recording, ledger, profile, work.persona)
     services: dict[Role, str] = dict(profile.sold.services) if profile.sold else {}
     source = f"profile {profile.name}: {profile.summary}"
+    length = _long_call(architecture, profile, work) if work.long else None
     cells = {
         **figures(run, conversation, Kind.PROFILE, source),
         **costs(run, services, prices, Kind.PROFILE, _sold_as(profile)),
+        **errors.cells(length, Kind.PROFILE, f"{source} {_scripted(profile)}"),
         "prompt_30": prompt(run, architecture, Kind.PROFILE, source),
         **by_definition(architecture),
     }
-    return Row(architecture.name, architecture.summary, profile.name, Kind.PROFILE, cells, run=run, services=services)
+    return Row(
+        architecture.name,
+        architecture.summary,
+        profile.name,
+        Kind.PROFILE,
+        cells,
+        run=run,
+        services=services,
+        long_call=length,
+    )
+
+
+def _recorded(
+    conversation: Conversation, architecture: Architecture, profile: Profile, work: _Work
+) -> tuple[Recording, CostLedger]:
+    ledger = CostLedger(work.prices)
+    observers = [CostObserver(ledger)]
+    held = hold(
+        conversation, architecture, profile, persona=work.persona, policy=conversation.policy, observers=observers
+    )
+    return virtual.run(held), ledger
+
+
+def _long_call(architecture: Architecture, profile: Profile, work: _Work) -> LongCall:
+    """Nobody checks it: what goes wrong in it is what is counted."""
+    conversation = long_call(work.long)
+    recording, ledger = _recorded(conversation, architecture, profile, work)
+    answers = of_recording(recording, ledger, profile, work.persona).answers
+    ends = [held.speech_end for held in recording.exchanges]
+    return of_answers(answers, ends, work.long, conversation.forbidden, lags(recording))
+
+
+def _scripted(profile: Profile) -> str:
+    """What a call with scripted services cannot tell."""
+    return (
+        f"Its models are scripted and make no mistakes of their own, so that what is seen comes of wiring, guard and "
+        f"turns; whether {profile.llm.service} itself forgets or errs more the longer it talks, no profile knows"
+    )
+
+
+def _located(architecture: Architecture, long: int) -> dict[str, Cell]:
+    """The cell of the faults that can be located."""
+    if not long:
+        return {"faults_located": Cell(Kind.NOT_YET, FAULTS_WANTED)}
+    from pipelines.lab.compare import faults  # what runs recordings again takes long to import
+
+    return {"faults_located": faults.cell(faults.inject(architecture))}
 
 
 def _sold_as(profile: Profile) -> str:
@@ -440,6 +382,7 @@ def by_definition(architecture: Architecture) -> dict[str, Cell]:
         "inspect": Cell(Kind.DEFINITION, who or "no stage gives text", value),
         "exchange": _exchange(architecture),
         "retention": _by_stages(architecture),
+        "personas_apart": apart.by_definition(architecture),
     }
 
 
@@ -447,8 +390,9 @@ def _exchange(architecture: Architecture) -> Cell:
     """Which services can be exchanged alone. The voice behind a model that speaks itself is not the agent's."""
     fused = [stage for stage in architecture.services if stage.fuses]
     free = [s.name for s in architecture.services if not s.fuses and s.takes is not Port.SPEECH]
+    of = len(free) + sum(len(stage.fuses) for stage in fused)
     why = "; ".join(f"{stage} is {stage.parts} in one" for stage in fused) or "no service is several stages in one"
-    return Cell(Kind.DEFINITION, why, ", ".join(free) or "nothing")
+    return Cell(Kind.DEFINITION, why, f"{len(free)} of {of}{': ' if free else ''}{', '.join(free)}")
 
 
 def _by_stages(architecture: Architecture) -> Cell:

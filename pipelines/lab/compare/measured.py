@@ -30,7 +30,9 @@ from pipelines.lab import virtual
 from pipelines.lab.acoustics import first_audible, speech_end
 from pipelines.lab.bench_latency import machine
 from pipelines.lab.caller import CHUNK_SECS, OUTPUT_RATE, RATE, running
-from pipelines.lab.compare.comparison import PERSONA, Cell, Kind, Row, by_definition, costs, figures, refused
+from pipelines.lab.compare import apart, errors
+from pipelines.lab.compare.cells import Cell, Kind
+from pipelines.lab.compare.comparison import PERSONA, Row, by_definition, costs, figures, refused
 from pipelines.lab.compare.conversation import PARCEL
 from pipelines.lab.compare.run import Answer, Run, Sound, joined
 from pipelines.lab.cost import CostLedger, CostObserver
@@ -107,8 +109,11 @@ def measure(
         "prompt_30": Cell(
             Kind.NOT_YET, "half an hour was not held: what the stack's own bounds leave of it is unknown"
         ),
+        **errors.cells(None, Kind.MEASURED, source, "half an hour was not held with these models"),
         **by_definition(architecture),
+        "faults_located": Cell(Kind.NOT_YET, "faults are put into scripted services, in the rows of profiles"),
         "retention": _retention(architecture, stack),
+        "personas_apart": apart.measured(architecture, stack.name),
     }
     return Row(
         architecture.name, architecture.summary, stack.name, Kind.MEASURED, cells, run=run, services=roles, date=date

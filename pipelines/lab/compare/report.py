@@ -8,8 +8,9 @@ from itertools import groupby
 from pathlib import Path
 
 from pipelines.lab.compare import plots
+from pipelines.lab.compare.cells import COLUMNS, Cell, Column, Kind
 from pipelines.lab.compare.claims import Claim
-from pipelines.lab.compare.comparison import COLUMNS, Cell, Column, Comparison, Kind, Row
+from pipelines.lab.compare.comparison import Comparison, Row
 from pipelines.lab.compare.run import Answer
 from pipelines.lab.page import filled, style
 
