@@ -21,7 +21,7 @@ from rich.console import Console
 
 from pipelines import architectures
 from pipelines.advanced_cascade import ADVANCED_CASCADE
-from pipelines.app.compare import PageError, as_json, render, write_page
+from pipelines.app.compare import Compared, PageError, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import (
     AUDIO_GATE,
@@ -306,7 +306,7 @@ def test_a_claim_about_cost_is_met_under_its_own_assumptions(comparison: Compari
 
 def test_the_table_tells_kinds_apart_in_every_cell(comparison: Comparison) -> None:
     console = Console(width=260, record=True, file=io.StringIO())
-    console.print(render(comparison, claims(comparison)))
+    console.print(render(Compared.of(comparison)))
     text = console.export_text()
     assert re.search(r"median +│ +600 ms p │ +1,991 ms p", text)
     assert re.search(r"call of 30 min, cached, \$/min +│ +\$0\.\d+ p │", text)
@@ -334,7 +334,7 @@ def test_what_breaks_out_of_a_page_is_shown_as_it_is() -> None:
 
 def test_a_page_that_cannot_be_written_is_one_line(comparison: Comparison, tmp_path: Path) -> None:
     with pytest.raises(PageError, match=r"cannot be written \(No such file or directory\): choose another file"):
-        write_page(comparison, [], tmp_path / "nowhere" / "report.html")
+        write_page(Compared.of(comparison), tmp_path / "nowhere" / "report.html")
 
 
 def test_a_comparison_of_nothing_is_a_page_too() -> None:
@@ -364,7 +364,7 @@ def test_two_processes_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
     found: dict[str, Any] = json.loads(first)
     assert found["exchanges"] == 6
-    assert found == as_json(compare(), claims(compare()))
+    assert found == json.loads(json.dumps(as_json(Compared.of(compare()))))
 
 
 @needs_chromium
@@ -374,7 +374,7 @@ async def test_it_fits_a_phone_and_loads_nothing(
     comparison: Comparison, tmp_path: Path, width: int, scheme: Any
 ) -> None:
     file = tmp_path / "report.html"
-    file.write_text(page(comparison, claims(comparison)), encoding="utf-8")
+    write_page(Compared.of(comparison), file)
     async with chromium() as browser:
         tab = await browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         problems: list[str] = []

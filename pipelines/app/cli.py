@@ -450,7 +450,7 @@ def compare(
                 from pipelines.lab.compare.measured import rows
 
                 comparison = comparison.plus(rows())
-            claimed = lab.claims(comparison)
+            compared = comparing.Compared.of(comparison)
         if html is not None:
             comparing.write_page(comparison, claimed, html)
         _print(json, lambda: comparing.as_json(comparison, claimed), lambda: comparing.render(comparison, claimed))

@@ -12,7 +12,12 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, Row, page
+from pipelines.lab.choose import articles_page
+from pipelines.lab.choose.articles import Articles, articles
+from pipelines.lab.choose.brief import Brief, brief
+from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, Row, claims, page
+from pipelines.lab.parts import Exchanged, each_exchanged
+from pipelines.lab.parts import table as exchanged_table
 
 MARKS = {Kind.PROFILE: "p", Kind.MEASURED: "m", Kind.DEFINITION: "d"}
 STYLES = {Kind.PROFILE: "cyan", Kind.MEASURED: "bold green"}
@@ -28,26 +33,82 @@ class PageError(ValueError):
     mendable = True
 
 
-def as_json(comparison: Comparison, claimed: Sequence[Claim]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Compared:
+    """All that `antiphon compare` shows.
+
+    Args:
+        comparison: What was held.
+        claimed: What articles say of it.
+        articles: Their tables, filled.
+        services: Single services, each in the place of another.
+    """
+
+    comparison: Comparison
+    claimed: Sequence[Claim]
+    articles: Articles
+    services: Sequence[Exchanged]
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Compared:
+        """All that is made of a comparison."""
+        return cls(comparison, claims(comparison), articles(comparison), list(each_exchanged()))
+
+
+def as_json(compared: Compared) -> dict[str, Any]:
     """Everything, for programs."""
-    return {**comparison.as_json(), "claims": [claim.as_json() for claim in claimed]}
+    return {
+        **compared.comparison.as_json(),
+        "claims": [claim.as_json() for claim in compared.claimed],
+        "articles": compared.articles.as_json(),
+        "services": [each.as_json() for each in compared.services],
+    }
 
 
-def write_page(comparison: Comparison, claimed: Sequence[Claim], file: Path) -> None:
+def write_page(compared: Compared, file: Path) -> None:
     """Write the report.
 
     Raises:
         PageError: If it cannot be written there.
     """
+    text = page(
+        compared.comparison,
+        compared.claimed,
+        first=articles_page.in_short(compared.articles),
+        tables=articles_page.filled(compared.articles, compared.services),
+    )
     try:
-        file.write_text(page(comparison, claimed), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PageError(f"{file}: cannot be written ({error.strerror}): choose another file") from None
 
 
-def render(comparison: Comparison, claimed: Sequence[Claim]) -> RenderableType:
-    """The table, and what articles claim, for people. What each figure rests on is in the JSON and on the page."""
-    return Group(_Tables(comparison), "", _claims(claimed))
+def render(compared: Compared) -> RenderableType:
+    """For people; what each figure rests on, and the articles' tables, are in the JSON and on the page."""
+    return Group(
+        _Tables(compared.comparison),
+        "",
+        _claims(compared.claimed),
+        "",
+        exchanged_table(compared.services),
+        "",
+        _short(brief(compared.articles)),
+    )
+
+
+def _short(short: Brief) -> Table:
+    """Both kinds held against each other."""
+    chosen = ", ".join(f"{name} {count}" for name, count in short.use_cases.items())
+    shown = Table(
+        title="Cascade or speech to speech?",
+        caption=f"use cases of an article: {chosen}; it agrees with {short.agree}",
+        caption_justify="left",
+    )
+    for column in ("", "a voice of its own", "voice to voice", "ahead"):
+        shown.add_column(column, justify="left" if column in ("", "ahead") else "right", overflow="fold")
+    for each in short.lines:
+        shown.add_row(each.of, each.cascades, each.fused, each.ahead)
+    return shown
 
 
 @dataclass(frozen=True)

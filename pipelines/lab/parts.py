@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -124,18 +124,18 @@ def _first_sound(profile: Profile) -> float:
     return total
 
 
-def table(rows: list[Exchanged]) -> Table:
+def table(rows: Sequence[Exchanged]) -> Table:
     """For people."""
     shown = Table(
         title="One service exchanged, all else as in vendor_cascade", caption="profile figures, not measurements"
     )
-    for column in ("", "its own", "first sound", "listeners' opinion", "who says so"):
-        shown.add_column(column, justify="left" if column in ("", "who says so") else "right", overflow="fold")
+    for column in ("", "its own", "first sound", "listeners' opinion"):
+        shown.add_column(column, justify="right" if column else "left")
     before = ""
     for row in rows:
         if row.role != before:
             shown.add_section()
             before = row.role
         opinion = "" if row.mos is None else f"{row.mos:g} of 5"
-        shown.add_row(row.service, f"{row.own_ms:,.0f} ms", f"{row.first_sound_ms:,.0f} ms", opinion, row.source)
+        shown.add_row(row.service, f"{row.own_ms:,.0f} ms", f"{row.first_sound_ms:,.0f} ms", opinion)
     return shown

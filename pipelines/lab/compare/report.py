@@ -15,12 +15,14 @@ from pipelines.lab.compare.run import Answer
 from pipelines.lab.page import filled, style
 
 
-def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
+def page(comparison: Comparison, claimed: Sequence[Claim] = (), *, first: str = "", tables: str = "") -> str:
     """The page's HTML. It loads nothing and runs no script.
 
     Args:
         comparison: What was held.
         claimed: What articles say of it, from `claims`.
+        first: A section that stands before all others, as HTML.
+        tables: Sections that stand before what articles claim, as HTML.
     """
     folder = Path(__file__).parent
     parts = {
@@ -28,10 +30,13 @@ def page(comparison: Comparison, claimed: Sequence[Claim] = ()) -> str:
         "STYLE": style(folder / "report.css"),
         "CONVERSATION": escape(comparison.conversation.name),
         "EXCHANGES": str(len(comparison.conversation.exchanges)),
+        "FIRST": first,
         "FIGURES": "".join(_figures(comparison)),
         "LATENCY": str(plots.latency(comparison)),
         "TIMELINE": str(plots.timeline(comparison)),
+        "LONG": _long(comparison),
         "COST": str(plots.cost(comparison, claimed)),
+        "TABLES": tables,
         "CLAIMS": "".join(_claims(claimed)),
         "SAID": "".join(_said(comparison)),
         "REFUSED": "".join(f"<dt>{escape(row.name)}</dt><dd>{escape(row.reason)}</dd>" for row in comparison.refused),
@@ -57,6 +62,22 @@ def _figures(comparison: Comparison) -> Iterator[str]:
                 yield from _cells(row, column, columns, place, full=number == 0)
             yield "</tr>"
     yield "</tbody></table>"
+
+
+def _long(comparison: Comparison) -> str:
+    """The section of the long call, if any was held."""
+    if not any(row.long_call for row in comparison.ran):
+        return ""
+    return (
+        '  <section aria-labelledby="long-title">\n'
+        '    <h2 id="long-title">What goes wrong over half an hour</h2>\n'
+        '    <p class="hint">Errors a minute: turns unanswered, answered too early, not understood, or remembered '
+        "otherwise than they were heard, answers that go on after an interruption, and forbidden words that are heard. "
+        "Below, the time to the first sound of each answer. Scripted models make no mistakes of their own: where a row "
+        "is a profile, what shows is wiring, guard and turns.</p>\n"
+        f'    <div class="scroll">{plots.by_minute(comparison)}</div>\n'
+        "  </section>"
+    )
 
 
 def _name(name: str) -> str:
