@@ -31,8 +31,8 @@ def in_short(articles: Articles) -> str:
     return _section(
         "short",
         "Cascade or speech to speech?",
-        "From the best to the worst of each kind. Neither is ahead as such where the best of one is ahead of the "
-        "worst of the other.",
+        "From the best to the worst of each kind, by the figures below, which say what they are and rest on. Neither "
+        "is ahead as such where the best of one is ahead of the worst of the other.",
         _shown("Cascade or speech to speech", heads, lines, "articles")
         + f'<p class="hint">Of the {len(articles.use_cases)} use cases of an article these figures choose {chosen}; '
         f"with {short.agree} of them the article agrees. What a case needs decides, and not the kind: "
