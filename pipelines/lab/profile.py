@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from guardrails.data_file import DataError, Record, read
 
 FOLDER = Path(__file__).parent / "profiles"
-_Z95 = 1.6449
+Z95 = 1.6449
 """Standard deviations between the median and the 95th percentile of a normal distribution."""
 
 
@@ -58,7 +58,7 @@ class Milliseconds(Record):
         if self.fixed is not None:
             return self.fixed
         if self.p50 is not None and self.p95 is not None:
-            return self.p50 * math.exp(self._random.gauss(0, math.log(self.p95 / self.p50) / _Z95))
+            return self.p50 * math.exp(self._random.gauss(0, math.log(self.p95 / self.p50) / Z95))
         assert self.low is not None and self.high is not None  # noqa: PT018, S101
         return self._random.uniform(self.low, self.high)
 
