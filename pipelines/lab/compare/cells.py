@@ -130,9 +130,10 @@ COLUMNS = (
     Column(
         "errors_first", "errors a minute, first 5 min", LONG, "errors/min",
         "turns unanswered, answered too early, not understood, or remembered otherwise than they were heard; an answer "
-        "that goes on for two seconds after the caller began to speak into it; something forbidden that is heard",
+        "that goes on for two seconds after the caller began to speak into it; something forbidden that is heard. A "
+        "word counts as heard from its first sample on",
     ),
-    Column("errors_last", "… last 5 of 30 min", LONG, "errors/min", "the same at the end of half an hour"),
+    Column("errors_last", "… last 5 min", LONG, "errors/min", "the same at its end"),
     Column(
         "errors_growth", "… more with each minute", LONG, "errors/min²",
         "the slope of errors a minute over half an hour, by least squares; its interval stands with the source",

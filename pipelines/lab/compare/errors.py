@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pipelines.lab.compare.cells import Cell, Kind
+from pipelines.lab.compare.half_hour import DIGITS
 from pipelines.lab.compare.run import Answer
 from pipelines.lab.holding import Recording
 from pipelines.lab.script import words
@@ -53,11 +54,16 @@ def errors(answer: Answer, forbidden: Iterable[str] = ()) -> list[Error]:
         Error.UNANSWERED: answer.latency_ms is None,
         Error.EARLY: answer.early,
         Error.TALKED_ON: late,
-        Error.MISUNDERSTOOD: bool(answer.understood) and words(answer.understood) != words(answer.asked),
+        Error.MISUNDERSTOOD: bool(answer.understood) and _plain(answer.understood) != _plain(answer.asked),
         Error.MISREMEMBERED: answer.remembered_truly is False,
         Error.LEAKED: answer.leaks(forbidden),
     }
     return [error for error, so in found.items() if so]
+
+
+def _plain(text: str) -> str:
+    """What was said, however it is spelt: letters, and digits for their words."""
+    return "".join(str(DIGITS.index(word)) if word in DIGITS else word for word in words(text))
 
 
 @dataclass(frozen=True)
@@ -150,17 +156,17 @@ def cells(call: LongCall | None, kind: Kind, source: str, without: str = "") -> 
     found = {
         "errors_first": Cell(kind, counted, round(call.first, 3)),
         "errors_last": Cell(kind, counted, round(call.last, 3)),
-        "errors_growth": Cell(kind, f"{counted}; {_interval(call.growth)}", _rounded(call.growth.slope, 4)),
+        "errors_growth": Cell(kind, f"{counted}; {_interval(call.growth)}", _rounded(call.growth.slope, 3)),
     }
     slopes = {
-        "delay_growth": (call.delay_growth, "hardly anything was answered"),
+        "delay_growth": (call.delay_growth, "fewer than three turns were answered"),
         "lag_growth": (call.lag_growth, "its sound ends with each answer, and each begins anew"),
     }
     for name, (trend, why) in slopes.items():
         found[name] = (
-            Cell(Kind.CANNOT_RUN, why)
+            Cell(Kind.DEFINITION, why, "none")
             if trend is None
-            else Cell(kind, f"{source}; {_interval(trend)}", _rounded(trend.slope, 2))
+            else Cell(kind, f"{source}; {_interval(trend)}", _rounded(trend.slope, 1))
         )
     return found
 

@@ -32,8 +32,10 @@ from pipelines.lab.bench_latency import machine
 from pipelines.lab.caller import CHUNK_SECS, OUTPUT_RATE, RATE, running
 from pipelines.lab.compare import apart, errors
 from pipelines.lab.compare.cells import Cell, Kind
-from pipelines.lab.compare.comparison import PERSONA, Row, by_definition, costs, figures, refused
+from pipelines.lab.compare.comparison import PERSONA, OnStep, Row, by_definition, costs, figures, refused
 from pipelines.lab.compare.conversation import PARCEL
+from pipelines.lab.compare.errors import LongCall
+from pipelines.lab.compare.half_hour import long_call
 from pipelines.lab.compare.run import Answer, Run, Sound, joined
 from pipelines.lab.cost import CostLedger, CostObserver
 from pipelines.lab.latency import LatencyObserver, Part
@@ -58,18 +60,40 @@ QUIET_SECS = 1.0
 """Silence after which an answer counts as over."""
 
 
-def rows(architectures: Sequence[Architecture] = ARCHITECTURES, stack: Stack = EMBEDDED) -> tuple[Row, ...]:
-    """The conversation of `antiphon compare` through every architecture that a stack can fill. Load it first."""
-    return tuple(_row(each, stack) for each in architectures)
+LONG_MINUTES = 10
+"""Of a long call: half an hour of it would take some four minutes of work for each architecture."""
 
 
-def _row(architecture: Architecture, stack: Stack) -> Row:
+def rows(
+    architectures: Sequence[Architecture] = ARCHITECTURES,
+    stack: Stack = EMBEDDED,
+    *,
+    long: int = 0,
+    on_step: OnStep = lambda what, done, of: None,
+) -> tuple[Row, ...]:
+    """The conversation of `antiphon compare` through every architecture that a stack can fill. Load it first.
+
+    Args:
+        architectures: What to hold it through.
+        stack: Which services.
+        long: Minutes of a long call that is held as well; none if 0.
+        on_step: Told how far it is.
+    """
+    found = []
+    for number, each in enumerate(architectures):
+        on_step(f"{each.name}, {stack.name}", number, len(architectures))
+        found.append(_row(each, stack, long))
+    on_step("", len(architectures), len(architectures))
+    return tuple(found)
+
+
+def _row(architecture: Architecture, stack: Stack, long: int) -> Row:
     try:
         check(architecture, stack)
     except DefinitionError as error:
         reason = str(error).removeprefix(f"{architecture.name}: ")
         return refused(architecture.name, architecture.summary, stack.name, reason, architecture)
-    return measure(architecture, stack)
+    return measure(architecture, stack, long=long)
 
 
 def speak(said: CallerSays) -> Samples:
@@ -84,6 +108,7 @@ def measure(
     conversation: Conversation = PARCEL,
     *,
     voice: Callable[[CallerSays], Samples] = speak,
+    long: int = 0,
 ) -> Row:
     """Hold a conversation with real models, in virtual time that counts their work.
 
@@ -92,12 +117,14 @@ def measure(
         stack: Which services; none may need a network. Load it first, or loading counts as work.
         conversation: What the caller says. What is answered is up to the language model.
         voice: What the caller says it with, mono at 16 kHz.
+        long: Minutes of a long call that is held as well; none if 0.
 
     Raises:
         DefinitionError, StackError: If the architecture cannot be assembled.
     """
-    spoken = {said: voice(said) for exchange in conversation.exchanges for said in exchange.says}
-    run, ledger = virtual.run(_hold(architecture, stack, conversation, spoken), measured=True)
+    held = _held(architecture, stack, conversation, voice)
+    run, ledger = held.run, held.ledger
+    length = held_long(architecture, stack, long_call(long), long, voice=voice) if long else None
     date = datetime.now(UTC).date().isoformat()
     source = f"measured on {machine()}, {date}, with the stack {stack.name} and a caller spoken by its voice"
     roles = {} if run.shape.turns_per_minute == 0 else measured(ledger, run.seconds / 60)[1]
@@ -109,15 +136,59 @@ def measure(
         "prompt_30": Cell(
             Kind.NOT_YET, "half an hour was not held: what the stack's own bounds leave of it is unknown"
         ),
-        **errors.cells(None, Kind.MEASURED, source, "half an hour was not held with these models"),
+        **errors.cells(length, Kind.MEASURED, source, f"--long holds {LONG_MINUTES} minutes with these models"),
         **by_definition(architecture),
         "faults_located": Cell(Kind.NOT_YET, "faults are put into scripted services, in the rows of profiles"),
         "retention": _retention(architecture, stack),
         "personas_apart": apart.measured(architecture, stack.name),
     }
     return Row(
-        architecture.name, architecture.summary, stack.name, Kind.MEASURED, cells, run=run, services=roles, date=date
+        architecture.name,
+        architecture.summary,
+        stack.name,
+        Kind.MEASURED,
+        cells,
+        run=run,
+        services=roles,
+        date=date,
+        long_call=length,
     )
+
+
+def held_long(
+    architecture: Architecture,
+    stack: Stack,
+    conversation: Conversation,
+    minutes: int,
+    *,
+    voice: Callable[[CallerSays], Samples] = speak,
+) -> LongCall:
+    """What goes wrong in a long call by the minute. Arguments as for `measure`.
+
+    Args:
+        architecture, stack, voice: As for `measure`.
+        conversation: What the caller says, for so long at least.
+        minutes: How much of it is looked at. Where answers are short it may be over before.
+    """
+    held = _held(architecture, stack, conversation, voice)
+    whole = max(1, min(minutes, int(held.run.seconds / 60)))
+    return errors.of_answers(held.run.answers, held.ends, whole, conversation.forbidden)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A conversation as it went; `ends` are when the caller's words of each exchange had ended, in its seconds."""
+
+    run: Run
+    ledger: CostLedger
+    ends: tuple[float, ...]
+
+
+def _held(
+    architecture: Architecture, stack: Stack, conversation: Conversation, voice: Callable[[CallerSays], Samples]
+) -> _Held:
+    spoken = {said: voice(said) for exchange in conversation.exchanges for said in exchange.says}
+    return virtual.run(_hold(architecture, stack, conversation, spoken), measured=True)
 
 
 def _retention(architecture: Architecture, stack: Stack) -> Cell:
@@ -130,7 +201,7 @@ def _retention(architecture: Architecture, stack: Stack) -> Cell:
 
 async def _hold(
     architecture: Architecture, stack: Stack, conversation: Conversation, spoken: dict[CallerSays, Samples]
-) -> tuple[Run, CostLedger]:
+) -> _Held:
     line, ledger = _Line(conversation, spoken), CostLedger()
     tools = _tools(conversation)
     worker = assemble(
@@ -155,7 +226,7 @@ async def _hold(
     except ProjectionError:
         shape = Shape(turns_per_minute=0)
     answers = line.answers(worker.app_resources.context.messages)
-    return Run(tuple(answers), tuple(line.sounds()), seconds, shape), ledger
+    return _Held(Run(tuple(answers), tuple(line.sounds()), seconds, shape), ledger, tuple(line.ends()))
 
 
 def _tools(conversation: Conversation) -> ToolsSchema | None:
@@ -337,6 +408,10 @@ class _Line:
         found = [*joined("caller", self._said), *joined("agent", self._heard)]
         moved = [replace(each, begin=each.begin - self._begun, end=each.end - self._begun) for each in found]
         return sorted(moved, key=lambda sound: sound.begin)
+
+    def ends(self) -> list[float]:
+        """When the caller's words of each exchange had ended, in seconds since the conversation began."""
+        return [turn.speech_end - self._begun for turn in self.turns]
 
     def answers(self, messages: Sequence[Any]) -> list[Answer]:
         """What came of every exchange."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipelines.lab import prices as price_table
 from pipelines.lab.compare.claims import Claim
 from pipelines.lab.compare.comparison import Comparison, Row
+from pipelines.lab.compare.errors import LongCall
 from pipelines.lab.compare.run import Answer
 from pipelines.lab.latency import MARKS
 from pipelines.lab.prices import Prices
@@ -31,6 +32,10 @@ LETTER = 6.6
 """Width of a letter, about."""
 
 LONGEST_MINUTES = 30
+
+ACROSS = 3
+SMALL_WIDTH, SMALL_HEIGHT = 312, 248
+"""Small plots, so many beside each other."""
 
 STYLE = (Path(__file__).parent / "plots.css").read_text(encoding="utf-8")
 
@@ -153,6 +158,50 @@ def cost(comparison: Comparison, claimed: Sequence[Claim] = (), prices: Prices |
         y += 22
     legend = "solid: prompts read anew   dashed: from a cache   rings: what an article claims"
     return _svg("What a minute costs", y + 18, [*pieces, _text(64, y, legend, "soft")])
+
+
+def by_minute(comparison: Comparison) -> Plot:
+    """Errors a minute over a long call, above the time to the first sound of each answer: one small plot for each row
+    that has held one, all to the same scales."""
+    held = [(row, row.long_call) for row in comparison.ran if row.long_call is not None]
+    most = max([count for _, call in held for count in call.by_minute], default=0)
+    slowest = max([ms for _, call in held for _, ms in call.delays], default=0.0)
+    pieces = [
+        piece
+        for place, (row, call) in enumerate(held)
+        for piece in _small(
+            row,
+            call,
+            12 + place % ACROSS * SMALL_WIDTH,
+            8 + place // ACROSS * SMALL_HEIGHT,
+            (max(most, 1), max(slowest, 1.0)),
+        )
+    ]
+    return _svg("Errors by the minute", 12 + math.ceil(len(held) / ACROSS) * SMALL_HEIGHT, pieces)
+
+
+def _small(row: Row, call: LongCall, x: float, y: float, most: tuple[int, float]) -> Iterator[str]:
+    left, right = x + 52, x + SMALL_WIDTH - 20
+    across = Axis(call.minutes, left, right)
+    errors, delays = Axis(most[0], y + 104, y + 50), Axis(most[1], y + 188, y + 128)
+    kind = f"{row.kind}{f', {row.date}' if row.date else ''}"
+    yield f'<text class="heading name" x="{x:.1f}" y="{y + 10:.1f}">{escape(row.architecture)}</text>'
+    yield _text(x, y + 28, f"{row.stack} ({kind})", "soft")
+    for axis, title in ((errors, "errors"), (delays, "ms")):
+        for tick in (axis.ticks[0], axis.ticks[-1]):
+            yield _line(left, axis.at(tick), right, axis.at(tick), "grid")
+            yield _text(left - 6, axis.at(tick), f"{tick:,g}", "axis end")
+        yield _text(x, (axis.at(0) + axis.at(axis.ticks[-1])) / 2, title, "axis")
+    for minute, count in enumerate(call.by_minute):
+        if count:
+            tip = f"minute {minute + 1}: {'; '.join(error for at, error in call.errors if int(at) == minute)}"
+            width = across.at(1) - across.at(0)
+            yield _rect(across.at(minute), errors.at(count), width - 1, errors.at(0) - errors.at(count), "error", tip)
+    for at, ms in call.delays:
+        yield f'<circle class="delay" cx="{across.at(at):.1f}" cy="{delays.at(ms):.1f}" r="1.5"/>'
+    for tick in across.ticks:
+        yield across.label(tick, y + 203, f"{tick:g} min" if tick == across.ticks[-1] else f"{tick:g}")
+    yield _text(left, y + 222, f"{len(call.errors)} in {call.turns} turns", "label")
 
 
 def _a_minute(row: Row, minutes: int, cached: bool, prices: Prices) -> float:
