@@ -193,7 +193,7 @@ def test_a_call_can_be_held_again_alone_and_looked_at(alone: Sweep, tmp_path: Pa
         assert [answer.asked for answer in row.run.answers] == [
             " ".join(said.text for said in exchange.says) for exchange in varied(2).exchanges
         ]
-    _, folders = held_again(2, tmp_path)
+    folders = held_again(2, tmp_path).traces
     assert len(folders) == len(shipped())
     trace = Trace.load(folders[0])
     assert words(trace.turns[0].transcript) == words(says(varied(2))[0].text)

@@ -428,6 +428,25 @@ def compare(
     long: Annotated[
         bool, typer.Option("--long", help="Hold half an hour too, and put faults in and search for them: two minutes.")
     ] = False,
+    sweep: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Hold it N times with other callers, and show how the figures are distributed."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="With --sweep: calls at a time; as many as there are cores if not given.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|ADDRESS", help="With --sweep: over a Ray of its own, or a cluster's (antiphon[sweep])."
+        ),
+    ] = None,
+    sweep_call: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Hold one call of a sweep again, alone.")
+    ] = None,
+    traces: Annotated[
+        Path | None, typer.Option("--trace", metavar="FOLDER", help="With --sweep-call: record it into this folder.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Hold one conversation through every architecture, and put the figures side by side."""
@@ -435,6 +454,12 @@ def compare(
     from pipelines.lab import compare as lab
 
     with reported():
+        if sweep_call is not None:
+            _call_again(sweep_call, traces, html, json)
+            return
+        swept = None if sweep is None else _sweep(sweep, processes, ray, json)
+        if swept is not None and html is None:
+            return
         if measured:
             _load_embedded()
         if long:
@@ -452,8 +477,35 @@ def compare(
                 comparison = comparison.plus(rows())
             compared = comparing.Compared.of(comparison)
         if html is not None:
-            comparing.write_page(comparison, claimed, html)
-        _print(json, lambda: comparing.as_json(comparison, claimed), lambda: comparing.render(comparison, claimed))
+            comparing.write_page(compared, html, swept)
+        if swept is None:
+            _print(json, lambda: comparing.as_json(compared), lambda: comparing.render(compared))
+    if html is not None and not json:
+        out.print(str(html), soft_wrap=True, highlight=False)
+
+
+def _sweep(calls: int, processes: int | None, ray: str | None, json: bool) -> Any:
+    """Hold many calls and print what came of them; ends with 130 where ctrl-C broke it off."""
+    from pipelines.app import sweep as sweeping
+    from pipelines.lab.compare.sweep import sweep
+
+    with sweeping.progress(err) as on_call:
+        found = sweep(calls, processes=processes, ray=ray, on_call=on_call)
+    _print(json, found.as_json, lambda: sweeping.Shown(found))
+    if found.ran and not found.complete:
+        raise typer.Exit(130)
+    return found
+
+
+def _call_again(number: int, traces: Path | None, html: Path | None, json: bool) -> None:
+    """Hold one call of a sweep again."""
+    from pipelines.app.sweep import held_again
+
+    with err.status("holding the conversation"):
+        again = held_again(number, traces)
+    if html is not None:
+        again.write_page(html)
+    _print(json, again.as_json, lambda: again)
     if html is not None and not json:
         out.print(str(html), soft_wrap=True, highlight=False)
 

@@ -15,7 +15,8 @@ from rich.text import Text
 from pipelines.lab.choose import articles_page
 from pipelines.lab.choose.articles import Articles, articles
 from pipelines.lab.choose.brief import Brief, brief
-from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, Row, claims, page
+from pipelines.lab.compare import COLUMNS, Cell, Claim, Column, Comparison, Kind, Row, claims, page, sweep_page
+from pipelines.lab.compare.sweep import Sweep
 from pipelines.lab.parts import Exchanged, each_exchanged
 from pipelines.lab.parts import table as exchanged_table
 
@@ -65,18 +66,28 @@ def as_json(compared: Compared) -> dict[str, Any]:
     }
 
 
-def write_page(compared: Compared, file: Path) -> None:
-    """Write the report.
+def write_page(compared: Compared, file: Path, swept: Sweep | None = None) -> None:
+    """Write the report, with what came of many calls if they were held.
 
     Raises:
         PageError: If it cannot be written there.
     """
+    tables = articles_page.filled(compared.articles, compared.services)
     text = page(
         compared.comparison,
         compared.claimed,
         first=articles_page.in_short(compared.articles),
-        tables=articles_page.filled(compared.articles, compared.services),
+        tables=tables if swept is None else sweep_page.section(swept) + tables,
     )
+    write(text, file)
+
+
+def write(text: str, file: Path) -> None:
+    """Write a page.
+
+    Raises:
+        PageError: If it cannot be written there.
+    """
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -86,7 +97,7 @@ def write_page(compared: Compared, file: Path) -> None:
 def render(compared: Compared) -> RenderableType:
     """For people; what each figure rests on, and the articles' tables, are in the JSON and on the page."""
     return Group(
-        _Tables(compared.comparison),
+        Tables(compared.comparison),
         "",
         _claims(compared.claimed),
         "",
@@ -112,7 +123,7 @@ def _short(short: Brief) -> Table:
 
 
 @dataclass(frozen=True)
-class _Tables:
+class Tables:
     """A column for each that ran, as many beside each other as can be read, and a line for each that could not."""
 
     comparison: Comparison

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.lab.compare import Comparison
+from pipelines.app.compare import Tables, write
+from pipelines.lab.compare import Comparison, page
 from pipelines.lab.compare.cells import Column
 from pipelines.lab.compare.intervals import Spread
 from pipelines.lab.compare.sweep import COUNTS, Sweep, Swept, one_call
@@ -44,15 +46,48 @@ def progress(console: Console) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def held_again(number: int, traces: Path | None) -> tuple[Comparison, list[Path]]:
-    """One call of a sweep again, and the traces that were written of it.
+@dataclass(frozen=True)
+class Again:
+    """One call of a sweep for people: what the comparison shows of it, and what went wrong.
+
+    Args:
+        comparison: The call.
+        traces: Where it was recorded, if it was.
+    """
+
+    comparison: Comparison
+    traces: Sequence[Path]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Tables(self.comparison)
+        for row in self.comparison.ran:
+            if row.reason:
+                yield Text(f"{row.name} went wrong: {row.reason}", style="red")
+        for folder in self.traces:
+            yield Text(f"antiphon trace show {folder}", overflow="fold")
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison, without what articles claim: they do not claim it of this caller."""
+        return {**self.comparison.as_json(), "traces": [str(folder) for folder in self.traces]}
+
+    def write_page(self, file: Path) -> None:
+        """Write the comparison's page.
+
+        Raises:
+            PageError: If it cannot be written there.
+        """
+        write(page(self.comparison), file)
+
+
+def held_again(number: int, traces: Path | None) -> Again:
+    """One call of a sweep again.
 
     Args:
         number: Of the call.
         traces: Where a trace of each architecture is to be written, if anywhere.
     """
     if traces is None:
-        return one_call(number), []
+        return Again(one_call(number), ())
     written: list[Path] = []
 
     def observers(name: str) -> Sequence[TraceObserver]:
@@ -60,7 +95,7 @@ def held_again(number: int, traces: Path | None) -> tuple[Comparison, list[Path]
         written.append(observer.folder)
         return (observer,)
 
-    return one_call(number, observers=observers), written
+    return Again(one_call(number, observers=observers), written)
 
 
 @dataclass(frozen=True)
