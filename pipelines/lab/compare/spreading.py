@@ -195,7 +195,7 @@ def _ray(address: str, processes: int) -> Iterator[Any]:
             how: dict[str, Any] = {"num_cpus": processes, "include_dashboard": False, "_temp_dir": folder}
         else:
             how = {"address": address}
-        import ray  # type: ignore[import-not-found,unused-ignore]
+        import ray
 
         stack.callback(ray.shutdown)
         try:
