@@ -129,7 +129,7 @@ def test_one_that_fails_is_logged_alone_and_tried_again(monkeypatch: pytest.Monk
     assert failed[0].strip().endswith("ConnectionError")
 
 
-def test_it_is_asked_for_with_placeholders_and_paid_for(monkeypatch: pytest.MonkeyPatch, prices: Prices) -> None:
+def test_it_is_asked_for_in_our_words_and_paid_for(monkeypatch: pytest.MonkeyPatch, prices: Prices) -> None:
     ledger = CostLedger(prices)
     before = ScriptedLLM.run_inference
     given: list[tuple[str, Any]] = []
