@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import policies
 from pipelines.definition import (
     ASSISTANT_TURN,
+    AUDIO_IN,
     AUDIO_OUT,
     HEARD_TURN,
     HEARING,
@@ -261,7 +262,7 @@ def assemble(
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     processors = _guarded(architecture, stack, named, parts.guards)
-    _end_sounds(architecture, stack, made, processors)
+    _route_sounds(architecture, stack, made, processors)
     if others and writer is not None:
         session.switchboard = _switchboard(session, stack.services[writer.name], stack, others)
         processors.insert(processors.index(made[writer.name]), session.switchboard)
@@ -366,10 +367,11 @@ def _unguarded(named: Sequence[tuple[FrameProcessor, Stage]]) -> None:
             beside(processor)
 
 
-def _end_sounds(
+def _route_sounds(
     architecture: Architecture, stack: Stack, made: Mapping[str, FrameProcessor], processors: Sequence[FrameProcessor]
 ) -> None:
-    """End each sound behind the last that listens to it, as every further stage costs for every piece.
+    """Hand the microphone's sound on as it comes, and end each sound behind the last that listens to it: every further
+    queue costs for every piece.
 
     The microphone's is listened to by the stages that take audio or an utterance; by what makes a turn of words, as
     pauses and the melody say when it is over; by HEARING; and where a service is said to take audio in. What has been
@@ -378,7 +380,7 @@ def _end_sounds(
     """
     from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
 
-    from processors.sound import end
+    from processors.sound import end, hand_on
 
     def listens(stage: Stage) -> bool:
         service = stack.services.get(stage.name)
@@ -389,6 +391,8 @@ def _end_sounds(
             or (service is not None and Capability.AUDIO_IN in service.provides)
         )
 
+    if AUDIO_IN.name in made:
+        hand_on(made[AUDIO_IN.name])
     listening = [stage for stage in architecture.stages if listens(stage)]
     if listening:
         end(made[listening[-1].name], InputAudioRawFrame)

@@ -10,6 +10,7 @@ from pipecat.pipeline.worker import IdleFrameObserver, PipelineWorker
 from pipecat.pipeline.worker_observer import WorkerObserver
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.processors.frameworks.rtvi import RTVIObserver
+from pipecat.transports.base_input import BaseInputTransport
 
 
 def end(last: FrameProcessor, sound: type[Frame]) -> None:
@@ -27,6 +28,29 @@ def end(last: FrameProcessor, sound: type[Frame]) -> None:
             await push(frame, direction)
 
     service.push_frame = push_frame
+
+
+def hand_on(source: FrameProcessor) -> None:
+    """Have a transport hand on the microphone's sound as it comes, where Pipecat queues each piece and wakes a task.
+
+    Where a filter works on the sound, which takes time, it stays so.
+
+    Args:
+        source: A transport's input, whatever transport it is; changed in place.
+    """
+    if not isinstance(source, BaseInputTransport) or source._params.audio_in_filter is not None:
+        return
+    service: Any = source
+    queue_up = service.push_audio_frame
+
+    async def push_audio_frame(frame: InputAudioRawFrame) -> None:
+        if service._audio_task is None:
+            # Not yet begun, or at its end.
+            await queue_up(frame)
+        elif frame.audio and service._params.audio_in_passthrough and not service._paused:
+            await service.push_frame(frame)
+
+    service.push_audio_frame = push_audio_frame
 
 
 class Watched(WorkerObserver):

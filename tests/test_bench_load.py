@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import signal
+from collections.abc import Callable
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from pipelines.app import garbage
 from pipelines.app.cli import app
 from pipelines.lab import bench_load, soak, virtual
 from pipelines.lab.bench_load import EmbeddedStep, Pace, Result, Spread, Step, hold
@@ -26,8 +29,8 @@ SILENT = bytes(len(CHUNK))
 FLAT = Spread(1.0, 1.0, 1.0, 1.0)
 
 
-def step(calls: int, p99: float = 1.0, wrong: tuple[str, ...] = ()) -> Step:
-    return Step(calls, Spread(0.5, 0.8, p99, p99), 100, Spread(600.0, 610.0, 615.0, 620.0), 10, FLAT, 0.3, 2.0, wrong)
+def step(calls: int, p99: float = 1.0, wrong: tuple[str, ...] = (), mb: float = 300.0) -> Step:
+    return Step(calls, Spread(0.5, 0.8, p99, p99), 100, Spread(600.0, 610.0, 615.0, 620.0), 10, FLAT, 0.3, mb, wrong)
 
 
 def embedded(calls: int, p50: float) -> EmbeddedStep:
@@ -85,6 +88,14 @@ def test_the_aim_is_met_up_to_the_first_step_that_does_not_meet_it(steps: tuple[
     result = Result("machine", "2026-11-28", steps=steps)
     assert result.most == most
     assert result.as_json()["calls_within_aim"] == most
+
+
+def test_what_a_call_takes_is_what_each_call_more_takes() -> None:
+    steps = (step(1, mb=300.0), step(10, mb=318.0), step(25, mb=340.5))
+    assert Result("", "", steps=steps).call_mb == (None, 2.0, 1.5)
+    assert [each["call_mb"] for each in Result("", "", steps=steps).as_json()["steps"]] == [None, 2.0, 1.5]
+    assert Result("", "").call_mb == ()
+    assert Result("", "", steps=(step(1), step(1))).call_mb == (None, None)
 
 
 def test_the_embedded_median_doubles_where_it_is_twice_that_of_one_call() -> None:
@@ -155,9 +166,24 @@ class TestHold:
 
     def test_it_says_how_far_it_is(self) -> None:
         gone: list[float] = []
-        virtual.run(hold(1, 2, gone.append))
+        virtual.run(hold(20, 2, gone.append))
         assert gone == sorted(gone)
         assert all(after - before == pytest.approx(1.0, abs=0.05) for before, after in pairwise(gone))
+        assert gone[-1] == pytest.approx(bench_load.lasts(2), abs=1.5)
+
+    def test_the_bar_ends_at_its_end_however_long_it_takes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        done: list[tuple[str, int, int]] = []
+
+        async def late(calls: int, *, second: Callable[[float], None], muted: bool) -> Step:
+            second(1.0)
+            second(1000.0)
+            return step(calls)
+
+        monkeypatch.setattr(bench_load, "hold", late)
+        result = asyncio.run(bench_load.run(3, lambda *each: done.append(each)))
+        assert [each.calls for each in result.steps] == [1, 3]
+        of = done[0][2]
+        assert done == [("1 call", 1, of), ("1 call", of, of), ("3 calls", 1, of), ("3 calls", of, of)]
 
 
 async def nothing(*_: object) -> None:
@@ -206,19 +232,35 @@ class TestSoak:
         assert figures["a_minute"]["work_ms"]["flat"]
         console = Console(width=80, record=True, file=StringIO())
         console.print(soak.table([held]))
-        assert "30 min, 210 turns" in console.export_text()
+        shown = console.export_text()
+        assert "30 min, 210 turns" in shown
+        assert "900 → 5400" in shown
         soak.draw([held], tmp_path / "long.png")
         assert (tmp_path / "long.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_garbage_is_collected_seldom_in_a_block_and_as_before_after_it() -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    kept = [object() for _ in range(10)]
+    with garbage.seldom():
+        assert gc.get_threshold() == (garbage.YOUNG, *before[1:])
+        assert gc.get_freeze_count() > 10_000
+        assert not any(each is kept for each in gc.get_objects())
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0 == frozen
+    assert any(each is kept for each in gc.get_objects())
+
+
 class TestShown:
     def test_a_table_and_a_picture(self, tmp_path: Path) -> None:
-        result = Result("machine", "2026-11-28", steps=(step(1), step(10), step(25, 40.0)))
+        result = Result("machine", "2026-11-28", steps=(step(1), step(10), step(25, 1240.0)))
         console = Console(width=80, record=True, file=StringIO())
         console.print(bench_load.tables(result))
         shown = console.export_text()
         assert "up to 10 calls" in shown
         assert "microphones open" in shown
+        assert "0.5 / 1240 / 1240" in shown
+        assert "…" not in shown
         bench_load.draw(result, tmp_path / "load.png")
         assert (tmp_path / "load.png").read_bytes()[:4] == b"\x89PNG"
 

@@ -9,11 +9,15 @@ from itertools import count
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.frames.frames import (
+    FilterControlFrame,
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
     OutputAudioRawFrame,
+    StartFrame,
+    StopFrame,
     TextFrame,
     TTSAudioRawFrame,
     TTSSpeakFrame,
@@ -26,6 +30,7 @@ from pipecat.pipeline.worker_observer import WorkerObserver
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.processors.frameworks.rtvi import RTVIObserver, RTVIObserverParams
+from pipecat.transports.base_transport import TransportParams
 from pipecat.utils.asyncio.task_manager import TaskManager
 
 from pipelines import (
@@ -42,14 +47,14 @@ from pipelines import (
     assemble,
 )
 from pipelines.definition import ASSISTANT_TURN, AUDIO_OUT, HEARING, USER_TURN
-from pipelines.lab import profile
+from pipelines.lab import profile, virtual
 from pipelines.lab.bench_load import PROFILE, script
 from pipelines.lab.caller import running
 from pipelines.stacks.profile import profile_stack
 from processors.hearing.cues import Cue
 from processors.pcm import Samples
-from processors.sound import Watched, end, watch
-from processors.transports.memory import MemoryTransport
+from processors.sound import Watched, end, hand_on, watch
+from processors.transports.memory import MemoryInput, MemoryTransport
 from tests.harness import on_the_bench, on_virtual_time
 
 DOWN, UP = FrameDirection.DOWNSTREAM, FrameDirection.UPSTREAM
@@ -85,6 +90,69 @@ def test_all_but_the_sound_that_ends_is_handed_on_in_its_order(
             assert bench.pushed == [each for each in given if each[1] is UP or not isinstance(each[0], sound)]
 
     asyncio.run(hold())
+
+
+MICROPHONE = st.lists(st.sampled_from(["sound", "nothing", "stop", "start"]), max_size=12)
+
+
+@given(MICROPHONE)
+def test_the_microphone_is_handed_on_as_pipecat_does_and_at_once(moves: list[str]) -> None:
+    async def pushed(transport: MemoryTransport, *, waits: float) -> list[str]:
+        begun = []
+        async with on_the_bench(transport.input()) as bench:
+            for move in moves:
+                if move == "stop":
+                    await bench.give(StopFrame())
+                elif move == "start":
+                    await bench.give(StartFrame())
+                else:
+                    await transport.hear(SOUND if move == "sound" else b"")
+                    if waits:
+                        await asyncio.sleep(waits)
+                begun.append(len(bench.pushed))
+            return [*(type(frame).__name__ for frame, _ in bench.pushed), *map(str, begun)]
+
+    ours, pipecats = MemoryTransport(nothing), MemoryTransport(nothing)
+    hand_on(ours.input())
+    assert virtual.run(pushed(ours, waits=0.0)) == virtual.run(pushed(pipecats, waits=0.01))
+
+
+def nothing(pcm: bytes, at: float) -> None:
+    """Listens to nothing that is played."""
+
+
+class Reversed(BaseAudioFilter):
+    """Works on the sound."""
+
+    async def start(self, sample_rate: int) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def process_frame(self, frame: FilterControlFrame) -> None:
+        pass
+
+    async def filter(self, audio: bytes) -> bytes:
+        await asyncio.sleep(0)
+        return audio[::-1]
+
+
+@on_virtual_time()
+async def test_a_filter_still_works_on_the_sound() -> None:
+    source = MemoryInput(TransportParams(audio_in_enabled=True, audio_in_filter=Reversed()))
+    hand_on(source)
+    async with on_the_bench(source) as bench:
+        await source.push_audio_frame(InputAudioRawFrame(b"\x01\x02", 16000, 1))
+        await asyncio.sleep(0.01)
+        assert [frame.audio for frame in bench.take(InputAudioRawFrame)] == [b"\x02\x01"]
+
+
+async def test_what_is_no_transport_is_left_as_it_is() -> None:
+    processor = IdentityFilter()
+    before = dict(vars(processor))
+    hand_on(processor)
+    assert vars(processor) == before
 
 
 class Pushes(BaseObserver):

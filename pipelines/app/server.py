@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -21,6 +21,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import personas
+from pipelines.app import garbage
 from pipelines.app.ports import holder
 from pipelines.app.web_gate import LARGEST_BODY, LONGEST_NAME, Gate, is_loopback
 from pipelines.assemble import assemble, check
@@ -156,11 +157,11 @@ class Talk:
         tracing: bool = False,
         ears: Callable[[], Ear] | None = None,
     ) -> None:
-        check(architecture, stack, ear=ears is not None)
+        self.persona = persona or personas.load("ferni")
+        check(architecture, stack, ear=ears is not None, policy=self.persona.policy)
         self.architecture = architecture
         self.stack = stack
         self.host = host
-        self.persona = persona or personas.load("ferni")
         self.personas = {each.name: each for each in (self.persona, *self._others())}
         self.observers = observers
         self.budget = budget
@@ -474,10 +475,16 @@ def run(
         DefinitionError, StackError: As `check`.
     """
     talk = Talk(architecture, stack, host, persona, observers, progress, budget, tracing, ears)
-    try:
-        return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=on_ready, on_failed=on_failed))
-    except KeyboardInterrupt:
-        return 130
+    with ExitStack() as held:
+
+        def ready() -> None:
+            held.enter_context(garbage.seldom())
+            on_ready()
+
+        try:
+            return asyncio.run(serve(talk, port=port, on_listening=on_listening, on_ready=ready, on_failed=on_failed))
+        except KeyboardInterrupt:
+            return 130
 
 
 def leave(status: int) -> NoReturn:

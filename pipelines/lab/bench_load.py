@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ import psutil
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from pipelines.app import recording
+from pipelines.app import garbage, recording
 from pipelines.assemble import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.lab import profile
@@ -276,7 +278,7 @@ class Step:
         turns: How many these were.
         lag: How late the event loop was for a timer of 5 ms.
         cores: Processor time per second.
-        call_mb: Memory that each call added while it was connected, in MB of 10^6 bytes.
+        rss_mb: The process's resident set at their end, in MB of 10^6 bytes.
         wrong: What a call had that its script had not, a line each.
     """
 
@@ -287,7 +289,7 @@ class Step:
     turns: int
     lag: Spread
     cores: float
-    call_mb: float
+    rss_mb: float
     wrong: tuple[str, ...] = ()
 
     @property
@@ -342,6 +344,16 @@ class Result:
         return most
 
     @property
+    def call_mb(self) -> tuple[float | None, ...]:
+        """By step, by how much each call more than in the step before has the process grow, in MB of 10^6 bytes. What
+        one call tells is what the process itself takes: None."""
+        grown = [
+            (after.rss_mb - before.rss_mb) / (after.calls - before.calls) if after.calls > before.calls else None
+            for before, after in pairwise(self.steps)
+        ]
+        return (None, *grown)[: len(self.steps)]
+
+    @property
     def doubled(self) -> int | None:
         """The fewest calls on the embedded models whose median latency is twice that of one; None if none is."""
         if not self.embedded:
@@ -359,7 +371,10 @@ class Result:
                 "microphones": "muted" if self.muted else f"{1000 * MICROPHONE_SECS:.0f} ms at a time",
                 "aim_jitter_p99_ms": AIM_MS,
                 "calls_within_aim": self.most,
-                "steps": [asdict(step) | {"within_aim": step.holds} for step in self.steps],
+                "steps": [
+                    asdict(step) | {"within_aim": step.holds, "call_mb": None if mb is None else round(mb, 2)}
+                    for step, mb in zip(self.steps, self.call_mb, strict=True)
+                ],
             }
         if self.embedded:
             figures |= {
@@ -403,7 +418,6 @@ async def hold(
     loop = asyncio.get_running_loop()
     process = psutil.Process()
     gc.collect()
-    before = process.memory_info().rss
     ticks = _Ticks()
     piece = 0.0 if muted else MICROPHONE_SECS
     made = [Call(number, calls, exchanges, piece_secs=piece) for number in range(calls)]
@@ -419,7 +433,7 @@ async def hold(
             await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
             over = loop.time()
             cores = (_used(process) - used) / max(over - since, 1e-9)
-            grown = (process.memory_info().rss - before) / 1e6
+            rss_mb = process.memory_info().rss / 1e6
             await asyncio.gather(*talking)
         finally:
             for task in (*beside, *talking):
@@ -439,9 +453,25 @@ async def hold(
         len(waited),
         Spread.of(meanwhile(ticks.late)),
         round(cores, 2),
-        round(grown / calls, 2),
+        round(rss_mb, 1),
         tuple(wrong),
     )
+
+
+def lasts(exchanges: int) -> float:
+    """Seconds from the connection of calls to the end of the last of them, if nothing is late."""
+    pace = profile.load(PROFILE)
+    waiting = (
+        pace.vad.stop_secs
+        + pace.turn.done_secs
+        + (pace.llm.first_token_ms.ceiling + pace.tts.first_audio_ms.ceiling) / 1000
+    )
+    spoken = [
+        (said.after or 0.0) + said.lasts + waiting + pace.tts.word_secs * len(exchange.answer.text.split()) + QUIET_SECS
+        for exchange in script(0, exchanges).exchanges
+        for said in exchange.says
+    ]
+    return 1.0 + PERIOD_SECS + sum(spoken) + QUIET_SECS
 
 
 async def _count(second: Callable[[float], None]) -> None:
@@ -494,12 +524,14 @@ async def run(calls: int | None, on_step: OnStep, *, muted: bool = False) -> Res
     """
     steps = []
     for count in RAMP if calls is None else dict.fromkeys((1, calls)):
-        of = round(1.0 + (EXCHANGES + 1) * PERIOD_SECS)
+        of = math.ceil(lasts(EXCHANGES))
 
         def second(gone: float, count: int = count, of: int = of) -> None:
-            on_step(f"{count} {'call' if count == 1 else 'calls'}", round(gone), of)
+            # Under too much load it takes longer.
+            on_step(f"{count} {'call' if count == 1 else 'calls'}", min(round(gone), of), of)
 
-        steps.append(await hold(count, second=second, muted=muted))
+        with garbage.seldom():
+            steps.append(await hold(count, second=second, muted=muted))
         if calls is None and count > 1 and not steps[-1].holds:
             break
     return Result(machine(), _today(), muted, tuple(steps))
@@ -546,17 +578,25 @@ def tables(result: Result) -> RenderableType:
     if result.steps:
         microphones = "microphones muted" if result.muted else "microphones open"
         of_steps = Table(title=f"Calls in one process, {microphones}; ms")
-        for name in ("calls", "jitter\np50 / p99 / most", "latency\np50 / p95", "loop late\np99", "cores", "MB\na call",
-                     "off\nscript"):  # fmt: skip
+        for name in (
+            "calls",
+            "jitter\np50 / p99 / most",
+            "latency\np50 / p95",
+            "loop\nlate\np99",
+            "cores",
+            "MB a\ncall\nmore",
+            "off\nits\nscript",
+        ):
             of_steps.add_column(name, justify="right")
-        for step in result.steps:
+        for step, mb in zip(result.steps, result.call_mb, strict=True):
+            jitter, latency = step.jitter, step.latency
             of_steps.add_row(
                 str(step.calls),
-                f"{step.jitter.p50:.1f} / {step.jitter.p99:.1f} / {step.jitter.most:.0f}",
-                f"{step.latency.p50:.0f} / {step.latency.p95:.0f}",
-                f"{step.lag.p99:.1f}",
+                f"{_ms(jitter.p50)} / {_ms(jitter.p99)} / {_ms(jitter.most)}",
+                f"{latency.p50:.0f} / {latency.p95:.0f}",
+                _ms(step.lag.p99),
                 f"{step.cores:.2f}",
-                f"{step.call_mb:.1f}",
+                "–" if mb is None else f"{mb:.1f}",
                 str(len(step.wrong)),
                 style="" if step.holds else "red",
             )
@@ -582,6 +622,10 @@ def tables(result: Result) -> RenderableType:
     return Group(*shown, *paced, f"{result.machine}, {result.date}")
 
 
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
 def draw(result: Result, path: Path) -> None:
     """Write the picture.
 
@@ -605,20 +649,21 @@ def draw(result: Result, path: Path) -> None:
             "p99": [step.jitter.p99 for step in result.steps],
             "p50": [step.jitter.p50 for step in result.steps],
         })  # fmt: skip
-        jitter.set_ylim(0, None)
         jitter.axhline(AIM_MS, color=FAINT, linewidth=1.0, linestyle="--")
         jitter.annotate(f"aim for p99: {AIM_MS:.0f} ms", (0.0, AIM_MS), (4, 3), xycoords=("axes fraction", "data"),
                         textcoords="offset points", fontsize=8, color=INK)  # fmt: skip
         jitter.set_yscale("symlog", linthresh=1.0)
-        _plain(jitter, "Jitter: how late chunks of answers are", "ms")
+        jitter.yaxis.set_major_formatter("{x:g}")
+        _plain(jitter, "Jitter, ms")
+        from_zero(jitter, [AIM_MS, *(step.jitter.most for step in result.steps)])
         _lines(latency, calls, {
             "p95": [step.latency.p95 for step in result.steps], "p50": [step.latency.p50 for step in result.steps],
         })  # fmt: skip
-        _plain(latency, "From the end of speech to the first sound", "ms")
-        latency.set_ylim(0, None)
+        _plain(latency, "Latency, ms")
+        from_zero(latency, [step.latency.p95 for step in result.steps])
         _lines(cores, calls, {"cores": [step.cores for step in result.steps]})
-        _plain(cores, "Processor time, cores (Python uses one)", "cores")
-        cores.set_ylim(0, None)
+        _plain(cores, "Processor time, cores (Python uses one)")
+        from_zero(cores, [1.0, *(step.cores for step in result.steps)])
         what = f"Calls in one process, microphones {'muted' if result.muted else 'open'}"
         below = f"services at the pace of {PROFILE}, transport in memory"
     else:
@@ -628,13 +673,15 @@ def draw(result: Result, path: Path) -> None:
             "p95": [step.latency.p95 for step in steps], "p50": [step.latency.p50 for step in steps],
         })  # fmt: skip
         axes.set_xticks([step.calls for step in steps])
-        axes.set_ylim(0, None)
-        _plain(axes, "From the end of speech to the first sound", "ms")
+        _plain(axes, "Latency, ms")
+        from_zero(axes, [step.latency.p95 for step in steps])
         what, below = "Calls on the embedded models", "the same recordings for every caller"
     figure.suptitle(what, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
-    figure.supxlabel(f"{below} — {result.machine}, {result.date}", fontsize=7.5, color=FAINT, x=0.01, ha="left")
+    figure.supxlabel(f"{TOLD}; {below} — {result.machine}, {result.date}", fontsize=7.5, color=FAINT, x=0.01, ha="left")
     figure.savefig(path)
 
+
+TOLD = "jitter: how late chunks of answers are; latency: from the end of speech to the first sound"
 
 COLOURS = ("#d1495b", "#2a6f97", "#8b929a")
 
@@ -643,10 +690,17 @@ def _lines(axes: Axes, calls: Sequence[int], named: dict[str, list[float]]) -> N
     for (name, values), colour in zip(named.items(), COLOURS, strict=False):
         axes.plot(calls, values, color=colour, marker="o", markersize=4, linewidth=1.6, label=name)
     if len(named) > 1:
-        axes.legend(frameon=False, fontsize=8, loc="upper left")
+        # Beside the title, where no line can run.
+        axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(named),
+                    borderaxespad=0.2)  # fmt: skip
 
 
-def _plain(axes: Axes, title: str, left: str) -> None:
+def from_zero(axes: Axes, values: Sequence[float]) -> None:
+    """Have an axis begin at nothing and end well above the values that are numbers."""
+    axes.set_ylim(0, 1.15 * max((value for value in values if math.isfinite(value)), default=1.0))
+
+
+def _plain(axes: Axes, title: str) -> None:
     from pipelines.lab.hearing_plot import INK, SHADE
 
     axes.set_facecolor(SHADE)
@@ -655,4 +709,3 @@ def _plain(axes: Axes, title: str, left: str) -> None:
     axes.tick_params(length=0, labelsize=8, colors=INK)
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.set_xlabel("calls at a time", fontsize=8, color=INK)
-    axes.set_ylabel(left, fontsize=8, color=INK)

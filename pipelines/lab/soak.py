@@ -22,7 +22,7 @@ from rich.table import Table
 from scipy import stats
 
 from pipelines.lab import virtual
-from pipelines.lab.bench_load import Call
+from pipelines.lab.bench_load import COLOURS, Call, from_zero
 from pipelines.lab.scripted import CHARACTERS_PER_TOKEN
 
 MINUTES = (30, 180)
@@ -185,12 +185,12 @@ def _kinds() -> Counter[str]:
 
 def table(soaks: Sequence[Soak]) -> Table:
     """For people."""
-    shown = Table(title="A long call on virtual time: growth a minute, with its interval of 95 %")
+    shown = Table(title="A long call on virtual time: growth a minute ± 95 %")
     shown.add_column("")
     for soak in soaks:
         shown.add_column(f"{soak.minutes} min, {soak.turns} turns", justify="right")
     names = {
-        "blocks": "blocks of Python's memory",
+        "blocks": "blocks of memory",
         "rss_kb": "resident set, kB",
         "objects": "objects",
         "tokens": "tokens of the context",
@@ -199,24 +199,20 @@ def table(soaks: Sequence[Soak]) -> Table:
     }
     for name, shown_as in names.items():
         shown.add_row(shown_as, *(_trend(soak.trend(name)) for soak in soaks))
-    for soak in soaks:
-        first, last = soak.samples[0], soak.samples[-1]
-        shown.add_section()
-        shown.add_row(
-            f"at {first.minute} → {last.minute} min",
-            *(
-                f"{first.rss_kb / 1000:.0f} → {last.rss_kb / 1000:.0f} MB, {first.tokens} → {last.tokens} tokens, "
-                f"{first.work_ms:.0f} → {last.work_ms:.0f} ms"
-                if each is soak
-                else ""
-                for each in soaks
-            ),
-        )
+    shown.add_section()
+    shown.add_row(f"at {soaks[0].samples[0].minute} min → at the end:")
+    for name, shown_as, digits in (
+        ("rss_kb", "resident set, MB", 3),
+        ("tokens", "tokens", 0),
+        ("work_ms", "work a turn, ms", 0),
+    ):
+        ends = [(getattr(soak.samples[0], name), getattr(soak.samples[-1], name)) for soak in soaks]
+        shown.add_row(shown_as, *(f"{first / 10**digits:.0f} → {last / 10**digits:.0f}" for first, last in ends))
     return shown
 
 
 def _trend(trend: Trend) -> str:
-    return f"{trend.slope:+.3g} ({trend.low:+.3g} to {trend.high:+.3g})"
+    return f"{trend.slope:+.3g} ± {(trend.high - trend.low) / 2:.2g}"
 
 
 def draw(soaks: Sequence[Soak], path: Path) -> None:
@@ -241,7 +237,8 @@ def draw(soaks: Sequence[Soak], path: Path) -> None:
     )
     figure = Figure(figsize=(13.0, 4.0), dpi=DPI, facecolor=PAPER, layout="constrained")
     for axes, (title, value) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for soak, colour in zip(soaks, ("#d1495b", "#2a6f97"), strict=False):
+        # The longest first, so that it hides no other.
+        for soak, colour in sorted(zip(soaks, COLOURS, strict=False), key=lambda each: -each[0].minutes):
             axes.plot(
                 [sample.minute for sample in soak.samples], [value(sample) for sample in soak.samples], color=colour,
                 marker="o", markersize=3, linewidth=1.4, label=f"a call of {soak.minutes} min",
@@ -252,8 +249,8 @@ def draw(soaks: Sequence[Soak], path: Path) -> None:
         axes.tick_params(length=0, labelsize=8, colors=INK)
         axes.set_title(title, fontsize=9, color=INK, loc="left")
         axes.set_xlabel("minutes of the call", fontsize=8, color=INK)
-        axes.set_ylim(0, None)
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        from_zero(axes, [value(sample) for soak in soaks for sample in soak.samples])
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, fontsize=8, loc="upper right", ncols=len(soaks))
     figure.suptitle("A long call", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     figure.supxlabel("on virtual time, with scripted services", fontsize=7.5, color=FAINT, x=0.01, ha="left")
     figure.savefig(path)
