@@ -212,7 +212,7 @@ def table(soaks: Sequence[Soak]) -> Table:
 
 
 def _trend(trend: Trend) -> str:
-    return f"{trend.slope:+.3g} ± {(trend.high - trend.low) / 2:.2g}"
+    return f"{trend.slope:+.3g} ± {(trend.high - trend.low) / 2:.3g}"
 
 
 def draw(soaks: Sequence[Soak], path: Path) -> None:
