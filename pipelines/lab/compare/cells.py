@@ -149,8 +149,8 @@ COLUMNS = (
     ),
     Column(
         "prompt_30", "prompt after 30 min", LONG, "tokens",
-        "of text and sound that the language model is given for one answer, at this conversation's pace, where nothing "
-        "is summarised or forgotten",
+        "of text and sound that the language model is given for one answer, at this conversation's pace; a "
+        "context of 8,000 tokens or more is summarised, where the model can, which this leaves out",
     ),
     Column("inspect", "can be read while it goes on", OPENNESS, "", "texts that stages hand on, by the definition"),
     Column(
