@@ -126,7 +126,7 @@ def _table(choice: Choice) -> Table:
 
 def _weights(choice: Choice) -> Text:
     titles = " and ".join(choice.table.criteria[name].title for name in choice.unknown)
-    unmeasured = f" Nothing here measures {titles}, which counts for nobody." if titles else ""
+    unmeasured = f" Nothing measured {titles}, which counts for nobody." if titles else ""
     stacks = ", ".join(f"{each.architecture} {each.row.stack}" for each in choice.ranked)
     return Text(
         f"?: not known.{unmeasured}\n"

@@ -57,6 +57,9 @@ EarName = Annotated[
         help="An emotion model that hears in place of Antiphon's ears: a folder, or owner/name@commit on the hub.",
     ),
 ]
+Long = Annotated[
+    bool, typer.Option("--long", help="Hold half an hour too, and put faults in and search for them: two minutes.")
+]
 TraceFolder = Annotated[
     Path | None, typer.Option("--trace", help="Record every conversation into a folder of its own in this one.")
 ]
@@ -425,9 +428,7 @@ def compare(
     measured: Annotated[
         bool, typer.Option("--measured", help="Hold it with the embedded models too; takes a minute or two.")
     ] = False,
-    long: Annotated[
-        bool, typer.Option("--long", help="Hold half an hour too, and put faults in and search for them: two minutes.")
-    ] = False,
+    long: Long = False,
     sweep: Annotated[
         int | None,
         typer.Option(metavar="N", help="Hold it N times with other callers, and show how the figures are distributed."),
@@ -451,7 +452,6 @@ def compare(
 ) -> None:
     """Hold one conversation through every architecture, and put the figures side by side."""
     from pipelines.app import compare as comparing
-    from pipelines.lab import compare as lab
 
     with reported():
         if sweep_call is not None:
@@ -460,28 +460,32 @@ def compare(
         swept = None if sweep is None else _sweep(sweep, processes, ray, json)
         if swept is not None and html is None:
             return
-        if measured:
-            _load_embedded()
-        if long:
-            with _turns("half an hour") as (progress, task):
-                comparison = lab.compare(
-                    long=lab.LONG_MINUTES,
-                    on_step=lambda what, done, of: progress.update(task, completed=done, total=of, description=what),
-                )
-        with err.status("holding the conversation"):
-            if not long:
-                comparison = lab.compare()
-            if measured:
-                from pipelines.lab.compare.measured import rows
-
-                comparison = comparison.plus(rows())
-            compared = comparing.Compared.of(comparison)
+        compared = comparing.Compared.of(_compared(measured=measured, long=long))
         if html is not None:
             comparing.write_page(compared, html, swept)
         if swept is None:
             _print(json, lambda: comparing.as_json(compared), lambda: comparing.render(compared))
     if html is not None and not json:
         out.print(str(html), soft_wrap=True, highlight=False)
+
+
+def _compared(*, measured: bool, long: bool) -> Any:
+    """What `antiphon compare` holds."""
+    from pipelines.lab import compare as lab
+
+    if measured:
+        _load_embedded()
+    with _turns("holding the conversation", transient=True) as (progress, task):
+
+        def update(what: str, done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of, description=what or "held")
+
+        comparison = lab.compare(long=lab.LONG_MINUTES if long else 0, on_step=update)
+        if measured:
+            from pipelines.lab.compare.measured import LONG_MINUTES, rows
+
+            comparison = comparison.plus(rows(long=LONG_MINUTES if long else 0, on_step=update))
+    return comparison
 
 
 def _sweep(calls: int, processes: int | None, ray: str | None, json: bool) -> Any:
@@ -541,6 +545,7 @@ def choose(
     measured: Annotated[
         bool, typer.Option("--measured", help="With figures of the embedded models too; takes a minute or two.")
     ] = False,
+    long: Long = False,
     json: Json = False,
 ) -> None:
     """Recommend an architecture, with reasons from the figures of `antiphon compare`.
@@ -574,19 +579,10 @@ def choose(
             from guardrails.policy import load
 
             load(needs.compliance)  # a mistake in its name is told before anything is held
-        if measured:
-            _load_embedded()
-        with err.status("holding the conversation"):
-            from pipelines.app import choose as choosing
-            from pipelines.lab import choose as lab
-            from pipelines.lab.compare import compare as hold
+        from pipelines.app import choose as choosing
+        from pipelines.lab import choose as lab
 
-            comparison = hold()
-            if measured:
-                from pipelines.lab.compare.measured import rows
-
-                comparison = comparison.plus(rows())
-            choice = lab.choose(needs, comparison, table=table, override=override)
+        choice = lab.choose(needs, _compared(measured=measured, long=long), table=table, override=override)
         _print(json, choice.as_json, lambda: choosing.render(choice, row))
     if choice.recommended is None:
         raise typer.Exit(1)
@@ -1181,9 +1177,9 @@ def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bo
 
 
 @contextmanager
-def _turns(what: str) -> Iterator[tuple[Progress, TaskID]]:
+def _turns(what: str, *, transient: bool = False) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
+    with Progress(*columns, console=err, transient=transient) as progress:
         yield progress, progress.add_task(what, total=None)
 
 

@@ -147,7 +147,20 @@ def _emotion(given: _Given) -> Fact:
 def _inspection(given: _Given) -> Fact:
     cell = given.row.cells["inspect"]
     found = {stage.gives for stage in given.architecture.stages} & set(INSPECTED)
-    return _counted(len(found), len(INSPECTED), cell.source, text=f"{len(found)} of {len(INSPECTED)}: {cell.value}")
+    located = given.row.cells["faults_located"]
+    source = cell.source if located.value is None else f"{cell.source}; {located.source}"
+    return _counted(len(found), len(INSPECTED), source, text=f"{len(found)} of {len(INSPECTED)}: {cell.value}")
+
+
+def _long_calls(given: _Given) -> Fact:
+    """Whether errors grow. How many there are at all, other criteria tell."""
+    cell, call = given.row.cells["errors_growth"], given.row.long_call
+    if call is None:
+        return _unknown(cell)
+    trend = call.growth
+    more = call.minutes * trend.slope if trend.low > 0 else 0.0
+    text = f"{more:.2f} more a minute at the end" if more else "they do not grow"
+    return Fact(text, str(cell.kind), cell.source, 1 / (1 + more))
 
 
 def _swapping(given: _Given) -> Fact:
@@ -181,6 +194,7 @@ _MEASURES: dict[str, Callable[[_Given], Fact]] = {
     "emotion": _emotion,
     "latency": lambda given: given.cell("latency", "latency_p50"),
     "interruption": lambda given: given.cell("interruption", "interruption"),
+    "long_calls": _long_calls,
     "memory": lambda given: given.cell("memory", "heard_truth", lambda share: share / 100),
     "inspection": _inspection,
     "swapping": _swapping,
@@ -225,7 +239,7 @@ def musts(row: Row, architecture: Architecture, needs: Needs, policy: Policy | N
     if policy is not None:
         yield from _compliance(policy, architecture)
     if needs.personas > 1:
-        yield _personas(needs.personas, architecture)
+        yield _personas(needs.personas, architecture, row.cells["personas_apart"])
     if needs.overlap:
         yield _overlap(architecture)
     if needs.tools:
@@ -263,11 +277,12 @@ def _ruled(rules: list[str], direction: str) -> str:
     return f"{count} on what is {direction}: {', '.join(rules)}"
 
 
-def _personas(count: int, architecture: Architecture) -> Must:
+def _personas(count: int, architecture: Architecture, apart: Cell) -> Must:
     voice = own_voice(architecture)
     fusing = next((stage for stage in architecture.services if TTS.name in stage.fuses), None)
     if voice is not None:
-        text, source = f"{voice} is a stage of its own", f"{voice} takes {voice.takes}"
+        heard = f"; told apart in {apart.value:g} % of sentences: {apart.source}" if apart.kind is Kind.MEASURED else ""
+        text, source = f"{voice} is a stage of its own", f"{voice} takes {voice.takes}{heard}"
     elif fusing is not None:
         text, source = f"{fusing} speaks with the model's voice", f"{fusing} is {fusing.parts} in one"
     else:

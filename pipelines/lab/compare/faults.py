@@ -30,7 +30,7 @@ from pipelines.lab import virtual
 from pipelines.lab.compare.cells import Cell, Kind
 from pipelines.lab.holding import hold
 from pipelines.lab.profile import ProfileTTS, load
-from pipelines.lab.replay import blame
+from pipelines.lab.replay.blame import blame
 from pipelines.lab.script import SECS_PER_WORD, AgentSays, Conversation, Step, agent, caller, words
 from pipelines.lab.scripted import (
     SINGING_RATE,
