@@ -9,7 +9,7 @@ import pytest
 from pipelines.advanced_cascade import ADVANCED_CASCADE
 from pipelines.definition import HEARING
 from pipelines.lab.compare import Kind, Row
-from pipelines.lab.compare.measured import measure, rows
+from pipelines.lab.compare.measured import held_long, measure, rows
 from pipelines.lab.script import CallerSays, Conversation, agent, caller
 from processors.pcm import Samples
 from tests.traced import ARCHITECTURE, STOP_SECS, WORD_SECS, speech, stack
@@ -108,3 +108,12 @@ def test_an_answer_in_a_pause_of_the_callers_is_counted_and_not_taken_for_the_an
     assert found.cells["early"].value == "1 of 2"
     assert [answer.remembered for answer in found.run.answers] == ["Seven it is.", "You are welcome."]
     assert found.cells["heard_truth"].source == "no answer was cut off"
+
+
+def test_what_goes_wrong_in_a_long_call_is_counted_with_real_sound_too() -> None:
+    heard = [said.text for exchange in SCRIPT.exchanges for said in exchange.says]
+    heard[0] = "What can't you do?"
+    call = held_long(ARCHITECTURE, stack(heard, [SONG, "All right then.", "You are welcome."]), SCRIPT, 30, voice=tone)
+    assert (call.minutes, call.turns) == (1, 3)
+    assert call.told == "1 × words not understood as they were said"
+    assert [ms > 0 for _, ms in call.delays] == [True] * 3
