@@ -12,6 +12,7 @@ from pipelines.definition import (
     ASSISTANT_TURN,
     AUDIO_IN,
     AUDIO_OUT,
+    HEARD_GUARD,
     HEARD_TURN,
     HEARING,
     STT,
@@ -132,6 +133,7 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
     "HEARD_TURN": lambda parts: parts.turns.user(),
     "HEARING": _hearing,
     "INPUT_GUARD": lambda parts: parts.guards.input(),
+    "HEARD_GUARD": lambda parts: parts.guards.heard(),
     "TAGS": _tags,
     "OUTPUT_GUARD": lambda parts: parts.guards.output(),
     "SENTENCES": _sentences,
@@ -143,17 +145,18 @@ PROCESSORS: dict[str, Callable[[Parts], FrameProcessor]] = {
 """What Antiphon itself puts into a stage that no service fills."""
 
 
-def check(architecture: Architecture, stack: Stack, *, ear: bool = False) -> None:
+def check(architecture: Architecture, stack: Stack, *, ear: bool = False, policy: Policy | str | None = None) -> None:
     """Refuse what could not be assembled. Loads nothing.
 
     Args:
         architecture: Which stages, in which order.
         stack: Which service fills each slot.
         ear: Whether an ear is given for HEARING to hear with.
+        policy: What may be heard, said and done, or its name or file, if that is known.
 
     Raises:
-        DefinitionError: If a stage has no processor yet, a slot is empty, a service lacks a capability, or nothing
-            would hear with the ear.
+        DefinitionError: If a stage has no processor yet, a slot is empty, a service lacks a capability, nothing
+            would hear with the ear, or a model would hear what the policy has rules for, and nobody would know.
         StackError: If a key is missing.
     """
     filled = PROCESSORS.keys() | stack.services.keys()
@@ -172,6 +175,8 @@ def check(architecture: Architecture, stack: Stack, *, ear: bool = False) -> Non
             f"{architecture.name} has no {HEARING.name}, which would hear with the ear given: choose an architecture "
             f"that has it, as advanced_cascade, or leave the ear out"
         )
+    if policy is not None:
+        policies.check_ears(architecture, stack.services, policy)
 
 
 def assemble(
@@ -232,6 +237,7 @@ def assemble(
 
     from pipelines.personas import load as load_persona
     from processors.guarding.guards import Guards
+    from processors.guarding.heard import HeardGuard
     from processors.sound import watch
     from processors.speaking.apology import Apology
     from processors.summaries import remembering, summarise
@@ -246,6 +252,7 @@ def assemble(
     if policy is None:
         policies.check_alike(session.persona, others)
     policy = policy or policies.prepared(session.persona.policy)
+    policies.check_ears(architecture, stack.services, policy)
     if any(stage.clears for stage in architecture.stages):
         policies.check_persona(session.persona, policy)
     made: dict[str, FrameProcessor] = {}
@@ -262,6 +269,8 @@ def assemble(
     named = list(zip(made.values(), architecture.stages, strict=True))
     session.stages.update((processor.name, stage.name) for processor, stage in named)
     processors = _guarded(architecture, stack, named, parts.guards)
+    if writer is not None and isinstance(guard := made.get(HEARD_GUARD.name), HeardGuard):
+        guard.overhear(made[writer.name], late=writer.takes is Port.AUDIO)
     _route_sounds(architecture, stack, made, processors)
     if others and writer is not None:
         session.switchboard = _switchboard(session, stack.services[writer.name], stack, others)

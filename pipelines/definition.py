@@ -42,6 +42,7 @@ class Capability(StrEnum):
     DELIVERY_TAGS = "delivery_tags"
     FULL_DUPLEX = "full_duplex"
     SUMMARIES = "summaries"
+    CALLER_WORDS = "caller_words"
 
 
 class DefinitionError(ValueError):
@@ -177,6 +178,9 @@ SPEECH_LLM = Stage(
     consumes=True,
     fuses=("STT", "LLM", "TTS"),
 )
+HEARD_GUARD = Stage("HEARD_GUARD", "what may be heard, as the model tells it", Port.AUDIO, None)
+"""Stands where the model hears the caller itself: it holds the answer until the words are known that it answers, and
+where a model never stops, is late."""
 HEARD_TURN = Stage("HEARD_TURN", "when the caller is done, and what they said, as the model tells it", Port.AUDIO, None)
 DUPLEX_LLM = Stage(
     "DUPLEX_LLM",
@@ -219,6 +223,7 @@ STAGES = (
     STT_LLM,
     SPEECH_LLM,
     HEARD_TURN,
+    HEARD_GUARD,
     DUPLEX_LLM,
     TAGS,
     OUTPUT_GUARD,
@@ -256,6 +261,8 @@ class Architecture:
         stages: In the order in which frames meet them.
         unguarded: Why words may reach the voice without an output guard. Without a reason they may not, be it as
             text or inside speech that a stage makes of anything but cleared text.
+        unguarded_ears: Why a model may hear the caller itself without HEARD_GUARD. Without a reason no policy is taken
+            that has rules for what is heard.
 
     Raises:
         DefinitionError: If a stage's input is produced by no stage before it, or used up; a name occurs twice;
@@ -268,6 +275,7 @@ class Architecture:
     summary: str
     stages: tuple[Stage, ...]
     unguarded: str | None = field(default=None, kw_only=True)
+    unguarded_ears: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", str(self.name)):
@@ -277,6 +285,8 @@ class Architecture:
         object.__setattr__(self, "summary", _one_line(self.name, "summary", self.summary))
         if self.unguarded is not None:
             object.__setattr__(self, "unguarded", _one_line(self.name, "unguarded", self.unguarded))
+        if self.unguarded_ears is not None:
+            object.__setattr__(self, "unguarded_ears", _one_line(self.name, "unguarded_ears", self.unguarded_ears))
         try:
             object.__setattr__(self, "stages", tuple(self.stages))
         except TypeError:
@@ -325,6 +335,20 @@ class Architecture:
                 raise self._refuse(
                     stage, "is a guard, but the architecture says unguarded", "leave out the reason or the guard"
                 )
+
+        guard = next((stage for stage in self.stages if stage.name == HEARD_GUARD.name), None)
+        if guard is None:
+            return
+        if self.unguarded_ears is not None:
+            raise self._refuse(
+                guard, "is a guard, but the architecture says unguarded_ears", "leave out the reason or the guard"
+            )
+        if not self.hears or self.stages.index(guard) > self.stages.index(self.writer):  # type: ignore[arg-type]
+            raise self._refuse(
+                guard,
+                "stands before no model that hears the caller itself, whose words it would have",
+                "put it before one, or put INPUT_GUARD before a model that reads",
+            )
 
     def _check_flow(self) -> None:
         for stage in self.stages:
@@ -451,12 +475,23 @@ class Architecture:
         """The stage whose service makes the answers; None if there is none."""
         return next((stage for stage in self.services if stage.writes), None)
 
+    @property
+    def hears(self) -> bool:
+        """Whether what makes the answers hears the caller itself, so that no guard can read their words first."""
+        return self.writer is not None and self.writer.takes in (Port.AUDIO, Port.UTTERANCE)
+
     def _index(self, stage: Stage) -> int:
         return self.stages.index(self.stage(str(stage)))
 
     def _with(self, stages: tuple[Stage, ...]) -> Architecture:
         guarded = any(stage.clears for stage in stages)
-        return replace(self, stages=stages, unguarded=None if guarded else self.unguarded)
+        ears = any(stage.name == HEARD_GUARD.name for stage in stages)
+        return replace(
+            self,
+            stages=stages,
+            unguarded=None if guarded else self.unguarded,
+            unguarded_ears=None if ears else self.unguarded_ears,
+        )
 
     def replace(self, stage: Stage, mine: Stage) -> Architecture:
         """A new definition with `mine` where `stage` was. Putting in a guard drops the `unguarded` reason.
@@ -468,14 +503,24 @@ class Architecture:
         return self._with((*self.stages[:at], mine, *self.stages[at + 1 :]))
 
     def without(self, *stages: Stage, unguarded: str | None = None) -> Architecture:
-        """A new definition lacking `stages`. Leaving the guard out takes a reason in `unguarded`.
+        """A new definition lacking `stages`. Leaving a guard out takes a reason in `unguarded`.
 
         Raises:
             DefinitionError: If there is no such stage, or the new definition is refused.
         """
         gone = {self.stage(str(stage)).name for stage in stages}
         kept = tuple(stage for stage in self.stages if stage.name not in gone)
-        return replace(self, stages=kept, unguarded=self.unguarded if unguarded is None else unguarded)
+        if unguarded is None:
+            return replace(self, stages=kept)
+        ears = HEARD_GUARD.name in gone
+        # Whatever else it is said of is for the definition to judge.
+        mouth = not ears or any(stage.clears for stage in self.stages if stage.name in gone)
+        return replace(
+            self,
+            stages=kept,
+            unguarded=unguarded if mouth else self.unguarded,
+            unguarded_ears=unguarded if ears else self.unguarded_ears,
+        )
 
     def insert_after(self, stage: Stage, mine: Stage) -> Architecture:
         """A new definition with `mine` right after `stage`. Putting in a guard drops the `unguarded` reason.

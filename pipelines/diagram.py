@@ -69,6 +69,9 @@ def mermaid(architecture: Architecture) -> str:
         lines.append(f'    why["unguarded: {_entities(architecture.unguarded)}"]:::why')
         for taker in dict.fromkeys(stage for stage in architecture.stages if _takes_unguarded(architecture, stage)):
             lines.append(f"    why -.- {taker}")
+    if architecture.unguarded_ears is not None:
+        lines.append(f'    ears["hears unguarded: {_entities(architecture.unguarded_ears)}"]:::why')
+        lines.append(f"    ears -.- {architecture.writer}")
     lines += [
         "    classDef own stroke-width:1px",
         "    classDef service stroke:#2563eb,stroke-width:2px",
@@ -89,6 +92,7 @@ def data(architecture: Architecture, stack: Stack | None = None) -> dict[str, An
         "name": architecture.name,
         "summary": architecture.summary,
         "unguarded": architecture.unguarded,
+        "unguarded_ears": architecture.unguarded_ears,
         "stages": [
             {
                 "name": stage.name,
@@ -227,6 +231,10 @@ class Diagram:
             flows = [flow for flow in self.architecture.flows if flow.taker == stage]
             coming = [(flow.giver, flow.port) for flow in flows]
             opens = _takes_unguarded(self.architecture, stage)
+            ears = self.architecture.unguarded_ears if stage == self.architecture.writer else None
+            if ears is not None:
+                rail = Text.assemble("  ", (marks["open"], "red"), "  ")
+                yield _Row(rail, rail, (Text(f"hears unguarded: {ears}", "red"),))
             if opens or coming not in ([], shown):
                 colour = "red" if opens else COLOURS[flows[0].port]
                 rail = Text.assemble("  ", (marks["open" if opens else "rail"], colour), "  ")

@@ -6,10 +6,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from guardrails import Policy
+    from pipelines.definition import Architecture
     from pipelines.personas import Persona
+    from pipelines.stacks import Service
 
 SAID = ("greeting", "apology", "goodbye")
 """What a persona says that no language model writes."""
@@ -46,6 +48,43 @@ def ready(policy: Policy) -> Policy:
         if judge := getattr(rule, "judge", None):
             scorer(judge)("Hello.")
     return policy
+
+
+def check_ears(architecture: Architecture, services: Mapping[str, Service], policy: Policy | str) -> None:
+    """Refuse a policy with rules for what is heard where a model hears the caller itself and nothing holds it to them.
+
+    Args:
+        architecture: With the model, if it has one that hears.
+        services: By the name of the slot.
+        policy: The rules, the name of a policy that ships, or the path of a YAML file.
+
+    Raises:
+        DefinitionError: Naming the model, the rules and the mend.
+        PolicyError: If there is no such policy or it is malformed.
+    """
+    from guardrails import load
+    from pipelines.definition import HEARD_GUARD, Capability, DefinitionError
+
+    writer = architecture.writer
+    if writer is None or not architecture.hears or architecture.unguarded_ears is not None:
+        return
+    policy = load(policy) if isinstance(policy, str) else policy
+    rules = [rule.id for rule in policy.rules if "heard" in rule.direction]
+    if not rules:
+        return
+    out = f'leave {HEARD_GUARD} out with .without({HEARD_GUARD}, unguarded="…"), which says why'
+    of = f"the rules of policy {policy.name} for what is heard ({', '.join(rules)})"
+    if all(stage.name != HEARD_GUARD.name for stage in architecture.stages):
+        raise DefinitionError(
+            f"{architecture.name}: {writer} hears the caller itself, and nothing holds it to {of}: "
+            f"put {HEARD_GUARD} before it, or {out}"
+        )
+    service = services[writer.name]
+    if HEARD_GUARD.name not in services and Capability.CALLER_WORDS not in service.provides:
+        raise DefinitionError(
+            f"{architecture.name}: {HEARD_GUARD} needs {Capability.CALLER_WORDS} of {writer} for {of}, and "
+            f"{service.name} does not tell what it has heard: choose another service for {writer}, or {out}"
+        )
 
 
 def check_persona(persona: Persona, policy: Policy) -> None:

@@ -207,7 +207,7 @@ def words(error: pytest.ExceptionInfo[DefinitionError]) -> str:
         (
             lambda: Stage("X", "x", None, Port.TEXT, service=True, needs={"magic"}),
             "X needs: 'magic' is no capability: choose audio_in, text_out, speech_out, persona_voice, word_timestamps, "
-            "tools, delivery_tags, full_duplex, summaries",
+            "tools, delivery_tags, full_duplex, summaries, caller_words",
         ),
         (
             lambda: Stage("X", "x", None, Port.TEXT, needs={Capability.TOOLS}),
@@ -425,10 +425,14 @@ def edited(architecture: Architecture, edits) -> list[Architecture]:
             assert "\n" not in new
             continue
         assert new is not old
-        assert (new == old) == ((new.stages, new.unguarded) == (old.stages, old.unguarded))
+        assert (new == old) == ((new.stages, _reasons(new)) == (old.stages, _reasons(old)))
         assert new != old or hash(new) == hash(old)
         made.append(new)
     return made
+
+
+def _reasons(architecture: Architecture) -> tuple[str | None, str | None]:
+    return architecture.unguarded, architecture.unguarded_ears
 
 
 GUARDS = {
@@ -501,6 +505,9 @@ def may_be_built(line: tuple[Stage, ...], unguarded: bool) -> bool:
     numbers = range(len(line))
     guards = [stage for stage in line if (stage.takes, stage.gives) in GUARDS]
     outs = [i for i in numbers if names[i] == "AUDIO_OUT" and line[i].takes is Port.SPEECH]
+    writes = [i for i in numbers if line[i].service and line[i].gives in UNCLEARED.values()]
+    writers = [i for i in writes if line[i].takes is not line[i].gives][:1]
+    hearing = [i for i in writers if line[i].takes in (Port.AUDIO, Port.UTTERANCE)]
     return (
         len(set(names)) == len(names)
         and not (guards and unguarded)
@@ -518,6 +525,7 @@ def may_be_built(line: tuple[Stage, ...], unguarded: bool) -> bool:
         and len(outs) == 1
         and all(i < outs[0] for i in numbers if line[i].gives is Port.SPEECH)
         and all(i > outs[0] for i in numbers if names[i] == "ASSISTANT_TURN")
+        and all(any(i < j for j in hearing) for i in numbers if names[i] == "HEARD_GUARD")
     )
 
 

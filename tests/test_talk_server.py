@@ -32,6 +32,7 @@ from pipelines.app.server import PAGE, ServerError, Talk, bind
 from pipelines.app.web_calls import is_for_us
 from pipelines.app.web_gate import LARGEST_BODY, Gate
 from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import HEARD_GUARD, DefinitionError
 from pipelines.duplex_fused import DUPLEX_FUSED
 from pipelines.stacks import Service
 from pipelines.stacks.catalogue import choose
@@ -417,7 +418,13 @@ def test_who_is_chosen_is_held_to_the_policy_of_the_server() -> None:
 
 
 def test_nobody_is_offered_beside_a_model_that_takes_no_instructions() -> None:
-    assert set(Talk(DUPLEX_FUSED, choose("embedded", LLM="moshi")).personas) == {"Ferni"}
+    deaf = DUPLEX_FUSED.without(HEARD_GUARD, unguarded="Moshi tells nothing of what it has heard")
+    assert set(Talk(deaf, choose("embedded", LLM="moshi")).personas) == {"Ferni"}
+
+
+def test_a_model_that_does_not_tell_what_it_has_heard_is_refused_before_a_page_is_there() -> None:
+    with pytest.raises(DefinitionError, match=r"HEARD_GUARD needs caller_words of DUPLEX_LLM for the rules of policy"):
+        Talk(DUPLEX_FUSED, choose("embedded", LLM="moshi"))
 
 
 def test_a_persona_of_ones_own_comes_before_one_that_ships() -> None:
@@ -589,6 +596,7 @@ import standin
 from loguru import logger
 from pipelines.app.server import leave, run
 from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import HEARD_GUARD, DefinitionError
 logger.remove()
 logger.add(sys.stderr, level="INFO")
 

@@ -36,6 +36,9 @@ DEFAULT = "advanced_cascade"
 
 ArchitectureName = Annotated[str, typer.Option("--architecture", "-a", help="See `antiphon show`.")]
 PersonaName = Annotated[str, typer.Option(help="One that ships, or a YAML file.")]
+Unguarded = Annotated[
+    str | None, typer.Option(metavar="WHY", help="Why a model may hear the caller unguarded: leaves HEARD_GUARD out.")
+]
 PolicyName = Annotated[
     str | None, typer.Option(help="What may be heard and said: one that ships, or a YAML file; the persona's if none.")
 ]
@@ -142,6 +145,7 @@ def talk(
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
+    unguarded: Unguarded = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -152,11 +156,10 @@ def talk(
     otlp: Otlp = None,
 ) -> None:
     """Open a page in which to talk with the agent."""
-    from pipelines import architectures
     from pipelines.app.server import leave, run
 
     with reported():
-        chosen = architectures.get(architecture)
+        chosen = _chosen(architecture, unguarded)
         services = _stack(chosen, stack, llm, stt, tts)
         ears = _ears(ear, chosen, services)
     with reported(), _Loading() as loading:
@@ -222,7 +225,7 @@ def reply(
         chosen = architectures.get(architecture)
         speaker = _speaker(persona, policy)
         services = _stack(chosen, stack, llm, stt, tts)
-        check(chosen, services)
+        check(chosen, services, policy=speaker.policy)
         observers = _watching(record, personal)
         ears = _ears(ear, chosen, services)
         given = {"budget": _budget(budget), "tracing": _exporting(otlp), "ear": ears and ears()}
@@ -255,6 +258,15 @@ def _exporting(url: str | None) -> bool:
 
     export(url)
     return True
+
+
+def _chosen(name: str, unguarded: str | None) -> Any:
+    """An architecture, without a guard of what is heard if there is a reason."""
+    from pipelines import architectures
+    from pipelines.definition import HEARD_GUARD
+
+    chosen = architectures.get(name)
+    return chosen if unguarded is None else chosen.without(HEARD_GUARD, unguarded=unguarded)
 
 
 def _stack(architecture: Any, stack: str, llm: str | None, stt: str | None, tts: str | None) -> Any:
@@ -344,6 +356,7 @@ def daily(
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
+    unguarded: Unguarded = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -354,11 +367,10 @@ def daily(
     otlp: Otlp = None,
 ) -> None:
     """Join a Daily room, and leave when the last participant does."""
-    from pipelines import architectures
     from pipelines.app.daily import join
 
     with reported():
-        chosen = architectures.get(architecture)
+        chosen = _chosen(architecture, unguarded)
         services = _stack(chosen, stack, llm, stt, tts)
         observers, limit, tracing = _watching(record, personal), _budget(budget), _exporting(otlp)
         speaker, ears = _speaker(persona, policy), _ears(ear, chosen, services)

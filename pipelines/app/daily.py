@@ -69,7 +69,7 @@ async def join(
         DefinitionError, StackError: As `assemble`.
     """
     host = _host(room_url)
-    check(architecture, stack, ear=ear is not None)
+    check(architecture, stack, ear=ear is not None, policy=persona.policy)
     await _resolve(host)
     token = token or await _mint(room_url)
     await stack.load(architecture)

@@ -39,7 +39,7 @@ def openai_realtime(*, model: str = OPENAI_REALTIME_MODEL, base_url: str | None 
     return Service(
         "openai-realtime",
         build,
-        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.TOOLS}),
+        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.TOOLS, Capability.CALLER_WORDS}),
         importing("processors.cloud.realtime"),
         keys=("OPENAI_API_KEY",),
         settings=realtime_prompt,
@@ -68,7 +68,7 @@ def openai_live(*, model: str = OPENAI_LIVE_MODEL, base_url: str | None = None) 
     return Service(
         "openai-live",
         build,
-        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX}),
+        frozenset({Capability.AUDIO_IN, Capability.SPEECH_OUT, Capability.FULL_DUPLEX, Capability.CALLER_WORDS}),
         importing("processors.cloud.live"),
         keys=("OPENAI_API_KEY",),
     )

@@ -32,7 +32,7 @@ ULTRAVOX_URL = "https://api.ultravox.ai"
 ULTRAVOX_MODEL = "ultravox-v0.7"
 GEMINI_LIVE_MODEL = "models/gemini-2.5-flash-native-audio-preview-12-2025"
 
-HEARS = frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.DELIVERY_TAGS})
+HEARS = frozenset({Capability.AUDIO_IN, Capability.TEXT_OUT, Capability.DELIVERY_TAGS, Capability.CALLER_WORDS})
 """What they have in common."""
 
 CHATS = HEARS | {Capability.TOOLS, Capability.SUMMARIES}

@@ -84,7 +84,7 @@ def profile_stack(profile: Profile, conversation: Conversation, *, seed: int = 0
         last = ears[-1].last if ears else None
         return 0.0 if last is not None and last.goes_on else 1.0
 
-    hears = frozenset({Capability.AUDIO_IN, Capability.TOOLS})
+    hears = frozenset({Capability.AUDIO_IN, Capability.TOOLS, Capability.CALLER_WORDS})
     writes = frozenset({Capability.TEXT_OUT, Capability.SUMMARIES})
     stack = Stack(
         name=f"profile {profile.name}",

@@ -29,6 +29,7 @@ ASSEMBLY = (
     "pipecat.processors.aggregators.llm_text_processor",
     "pipelines.policies",
     "processors.guarding.guards",
+    "processors.guarding.heard",
     "processors.guarding.sentences",
     "processors.hearing.describe",
     "processors.hearing.tagger",

@@ -12,8 +12,10 @@ from typing import Any
 
 from openai import AsyncOpenAI, Timeout
 from pipecat.adapters.llm.services.open_ai_adapter import OpenAILLMAdapter
-from pipecat.frames.frames import StartFrame
+from pipecat.frames.frames import StartFrame, TranscriptionFrame
+from pipecat.processors.frame_processor import FrameDirection
 from pipecat.services.nvidia.omni.llm import NvidiaOmniLLMService
+from pipecat.utils.time import time_now_iso8601
 
 CONNECT_SECS = 3.0
 STALL_SECS = 10.0
@@ -29,7 +31,8 @@ class AudioChatAdapter(OpenAILLMAdapter):
 
 
 class AudioChatLLM(NvidiaOmniLLMService):
-    """Hears each turn and answers it in text; what the caller said comes back as a `TranscriptionFrame`, upstream.
+    """Hears each turn and answers it in text. Before that, what the caller said comes back as a `TranscriptionFrame`,
+    upstream; an empty one if nothing was understood.
 
     A request that fails is reported and not sent again: a vendor's waits are longer than a caller's patience.
 
@@ -52,6 +55,13 @@ class AudioChatLLM(NvidiaOmniLLMService):
         # Pipecat learns of tools from the first context that it is given, which comes behind the first answer here.
         if self._context is not None:
             self._sync_registered_tool_handlers(self._context.tools)
+
+    async def _maybe_push_transcript(self, extractor: Any) -> None:
+        await super()._maybe_push_transcript(extractor)
+        if extractor.transcript_done and not self._transcript_emitted:
+            # That it has understood nothing is to be known as well.
+            self._transcript_emitted = True
+            await self.push_frame(TranscriptionFrame("", "", time_now_iso8601()), FrameDirection.UPSTREAM)
 
     async def cleanup(self) -> None:
         await super().cleanup()

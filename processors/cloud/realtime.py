@@ -26,6 +26,7 @@ from pipecat.frames.frames import (
     LLMFullResponseEndFrame,
     LLMServiceMetadataFrame,
     StartFrame,
+    TranscriptionFrame,
     TTSStoppedFrame,
     UserStartedSpeakingFrame,
 )
@@ -36,7 +37,7 @@ from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from websockets.exceptions import ConnectionClosed
 
-from processors.guarding.frames import UnfinishedAnswerFrame
+from processors.guarding.frames import EARLIER, UnfinishedAnswerFrame
 
 STALL_SECS = 10.0
 """How long an answer may take to begin, and to pause."""
@@ -60,6 +61,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
     words, and what it wrote for what was heard of it. Of speech that was interrupted it remembers the sound up to where
     it was heard. A line that breaks is reported, and replaced by one that is told the conversation so far; if that
     fails, again when the caller next speaks. An answer that ends so is an `UnfinishedAnswerFrame`.
+
+    What the caller said in an earlier turn than their last is marked as `EARLIER`, as transcripts come when they come.
 
     An `InterruptionFrame` from behind is a guard's: it ends the answer, and not what the caller is saying.
 
@@ -88,6 +91,7 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         self._heard_since: float | None = None
         self._finished = False
         self._cut: str | None = None
+        self._last_turn: str | None = None  # the item that is the caller's last turn, once there is one
 
     def service_metadata_frame(self) -> LLMServiceMetadataFrame:
         # Without Pipecat's warning that nobody but the pipeline decides whose turn it is.
@@ -112,8 +116,10 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
         await super().cleanup()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        if isinstance(frame, UserStartedSpeakingFrame) and self._websocket is None:
-            self._reconnect()
+        if isinstance(frame, UserStartedSpeakingFrame):
+            self._last_turn = None
+            if self._websocket is None:
+                self._reconnect()
         elif isinstance(frame, LLMContextAssistantTurnFrame) and direction is FrameDirection.UPSTREAM:
             self._said.append(frame.text)
         elif isinstance(frame, BotStartedSpeakingFrame):
@@ -128,6 +134,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
             await super().process_frame(frame, direction)
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTREAM) -> None:
+        if isinstance(frame, TranscriptionFrame) and getattr(frame.result, "item_id", None) != self._last_turn:
+            frame.metadata[EARLIER] = True
         if type(frame) is LLMFullResponseEndFrame and not self._finished:
             frame = UnfinishedAnswerFrame()
         await super().push_frame(frame, direction)
@@ -358,6 +366,8 @@ class RealtimeLLM(OpenAIRealtimeLLMService):
             self._answered()
 
     async def _handle_evt_conversation_item_added(self, evt: events.ConversationItemAdded) -> None:
+        if evt.item.role == "user" and evt.item.id not in self._messages_added_manually:
+            self._last_turn = evt.item.id
         if evt.item.role == "assistant" and evt.item.id not in self._messages_added_manually:
             self._written[evt.item.id] = ""
             if self._answering is None:

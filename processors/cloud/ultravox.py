@@ -146,6 +146,12 @@ class UltravoxLLM(UltravoxRealtimeLLMService):
             self._join_soon()
         return changed
 
+    async def forget_turn(self) -> None:
+        """Have the model forget what it has just heard, in another call: that of one is never forgotten."""
+        if self._socket is not None:
+            await self._leave()
+            self._join_soon()
+
     # The call.
 
     def _join_soon(self) -> None:
@@ -252,7 +258,7 @@ class UltravoxLLM(UltravoxRealtimeLLMService):
             return
         if kind == "client_tool_invocation":
             await self._handle_tool_invocation(str(tool), str(call), given)
-        elif kind == "transcript" and role == "user" and final and text.strip():
+        elif kind == "transcript" and role == "user" and final:
             await self._handle_user_transcript(text)
         elif kind == "transcript" and role == "agent":
             await self._written(ordinal, text, delta, final=final)

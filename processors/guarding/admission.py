@@ -70,12 +70,14 @@ class Admission:
 
     Attributes:
         live: The same.
+        watches: Whether there are such rules.
     """
 
     def __init__(self, policy: Policy, live: LLMContext) -> None:
         self._policy = policy
         self.live = live
         heard = [rule for rule in policy.rules if "heard" in rule.direction]
+        self.watches = bool(heard)
         self._keeping = {rule.id: rule for rule in heard if isinstance(rule, PersonalRule) and rule.keep}
         self._judged = [rule for rule in heard if isinstance(rule, InjectionRule | ToxicityRule) and rule.judge]
         self._known: dict[str, Admitted] = {}
@@ -90,6 +92,15 @@ class Admission:
     def silent(self, text: str) -> bool:
         """Whether no rule acts on a text."""
         return not check(self._policy, text, direction="heard").decisions
+
+    def stops(self, text: str) -> Decision | None:
+        """By what a text is not to be answered, if it goes on like this; None if it may be."""
+        decisions = check(self._policy, text, direction="heard").decisions
+        return next((decision for decision in decisions if decision.action in STOPS), None)
+
+    def stands_for(self, written: str, text: str) -> None:
+        """Have a text that the conversation may come to hold make way for another, the next time that it is cleaned."""
+        self._known[written] = Admitted(text, written)
 
     def read(self, text: str) -> Admitted:
         """What may be read of a text."""

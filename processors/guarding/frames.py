@@ -25,6 +25,10 @@ CLEARED = "cleared"
 """The key under which a frame's metadata hold those of its words that have passed the output guard."""
 
 
+EARLIER = "earlier"
+"""The key under which a `TranscriptionFrame`'s metadata say that it is of an earlier turn than the caller's last."""
+
+
 def to_be_said(frame: Frame) -> TypeGuard[TTSSpeakFrame | TextFrame]:
     """Whether a voice reads a frame out."""
     return isinstance(frame, (TTSSpeakFrame, TextFrame)) and not isinstance(frame, UNSPOKEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from loguru import logger
@@ -41,6 +41,7 @@ class Guarding:
         policy: The rules.
         said: The guard of what is said.
         verdict: What becomes of the caller's last words, while that is being judged; None if nothing is.
+        cleared: Says whether the caller's last words may be acted on, once they are known; None if they always are.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -48,6 +49,7 @@ class Guarding:
         self.policy = policy
         self.said = StreamGuard(policy)
         self.verdict: asyncio.Future[Verdict] | None = None
+        self.cleared: Callable[[], Awaitable[bool]] | None = None
         self._heard: list[str] = []
         self._interrupted = False
 

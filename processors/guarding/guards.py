@@ -11,6 +11,7 @@ from processors.guarding.beside import beside, let_pass
 from processors.guarding.door import Ears, keep, trust, veil
 from processors.guarding.gated_audio import GatedAudio
 from processors.guarding.guarding import Guarding
+from processors.guarding.heard import HeardGuard
 from processors.guarding.input import InputGuard
 from processors.guarding.output import OutputGuard
 from processors.guarding.tools import ToolGate
@@ -32,6 +33,10 @@ class Guards:
     def input(self) -> InputGuard:
         """The stage INPUT_GUARD."""
         return InputGuard(self._guarding, self._admission, self._gate)
+
+    def heard(self) -> HeardGuard:
+        """The stage HEARD_GUARD."""
+        return HeardGuard(self._guarding, self._admission)
 
     def output(self) -> OutputGuard:
         """The stage OUTPUT_GUARD."""

@@ -22,6 +22,8 @@ from processors.guarding.output import consequence
 REMEMBERED = 64
 """Calls whose arguments are kept until they are made."""
 
+NOT_ALLOWED = "it is not allowed"
+
 Handler = Callable[[FunctionCallParams], Awaitable[None]]
 
 YES = frozenset("yes yeah yep yup sure certainly correct right ok okay absolutely definitely proceed please".split())
@@ -133,6 +135,12 @@ class ToolGate:
 
     async def call(self, handler: Handler | DirectFunctionWrapper, params: FunctionCallParams) -> None:
         """Let a call through, or say why not."""
+        if self._guarding.cleared is not None and not await self._guarding.cleared():
+            # What the caller hears of it is said of their words.
+            await params.result_callback(
+                {"done": False, "reason": NOT_ALLOWED}, properties=FunctionCallResultProperties(run_llm=False)
+            )
+            return
         arguments = self._admission.restore(dict(self._arguments.pop(params.tool_call_id, params.arguments)))
         verdict = self._judge(params.function_name, arguments)
         await self._report(verdict, params)
@@ -175,7 +183,7 @@ class ToolGate:
             self._asked = (call_key(params.function_name, arguments), callers(params.context))
         speech = TTSSpeakFrame(verdict.text)
         await params.result_callback(
-            {"done": False, "reason": "the caller has to say yes first" if waits else "it is not allowed"},
+            {"done": False, "reason": "the caller has to say yes first" if waits else NOT_ALLOWED},
             properties=FunctionCallResultProperties(run_llm=False),
         )
         await params.llm.push_frame(speech)

@@ -9,6 +9,7 @@ from typing import Any
 from guardrails.policy import Policy
 from pipelines.definition import (
     DELIVERY,
+    HEARD_GUARD,
     HEARING,
     INPUT_GUARD,
     LLM,
@@ -251,8 +252,12 @@ def musts(row: Row, architecture: Architecture, needs: Needs, policy: Policy | N
 def _compliance(policy: Policy, architecture: Architecture) -> Iterator[Must]:
     rules = {way: [rule.id for rule in policy.rules if way in rule.direction] for way in ("heard", "said")}
     if rules["heard"]:
-        guarded = INPUT_GUARD.name in _names(architecture)
+        guarded, writer = INPUT_GUARD.name in _names(architecture), architecture.writer
         text = f"{INPUT_GUARD} stands before the model" if guarded else f"no {INPUT_GUARD} before the model"
+        if not guarded and writer is not None and HEARD_GUARD.name in _names(architecture):
+            holds = f"holds the answer until {writer} has told what it has heard already"
+            late = f"is late: {writer} has heard it, and may have answered, by the time that it tells it"
+            text = f"{HEARD_GUARD} {late if writer.takes is Port.AUDIO else holds}"
         yield Must(
             f"the caller's words are held to {policy.name}",
             guarded,
