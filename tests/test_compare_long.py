@@ -135,7 +135,7 @@ def test_two_runs_are_the_same(comparison: Comparison) -> None:
 def test_the_page_has_a_small_plot_for_each(comparison: Comparison) -> None:
     text = page(comparison, claims(comparison))
     assert text.count("<svg") == 4
-    assert "What goes wrong over half an hour" in text
+    assert "Errors over a long call" in text
     bars = text.count('<rect class="error"')
     held = [row.long_call for row in comparison.rows if row.long_call]
     assert bars == sum(count > 0 for call in held for count in call.by_minute)

@@ -70,7 +70,7 @@ def _long(comparison: Comparison) -> str:
         return ""
     return (
         '  <section aria-labelledby="long-title">\n'
-        '    <h2 id="long-title">What goes wrong over half an hour</h2>\n'
+        '    <h2 id="long-title">Errors over a long call</h2>\n'
         '    <p class="hint">Errors a minute: turns unanswered, answered too early, not understood, or remembered '
         "otherwise than they were heard, answers that go on after an interruption, and forbidden words that are heard. "
         "Below, the time to the first sound of each answer. Scripted models make no mistakes of their own: where a row "
