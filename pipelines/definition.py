@@ -343,7 +343,7 @@ class Architecture:
             raise self._refuse(
                 guard, "is a guard, but the architecture says unguarded_ears", "leave out the reason or the guard"
             )
-        if not self.hears or self.stages.index(guard) > self.stages.index(self.writer):  # type: ignore[arg-type]
+        if not self.hears or self.stages.index(guard) > self.stages.index(self.writer):
             raise self._refuse(
                 guard,
                 "stands before no model that hears the caller itself, whose words it would have",

@@ -212,12 +212,11 @@ class HeardGuard(FrameProcessor):
             self._begin_anew()
         self._so_far = text if text.startswith(self._so_far) else self._so_far + text
         words, _, _ = self._so_far.rpartition(" ")
+        failure: str | None = None
         try:
             decision = self._admission.stops(f"{self._said} {words}".strip())
         except Exception as error:
             decision, failure = self._fallback(), type(error).__name__
-        else:
-            failure = "Error" if decision is not None and decision.rule == GUARD else None
         if decision is not None:
             self._refuse(decision, failure)
 
