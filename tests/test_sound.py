@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.frames.frames import (
@@ -76,6 +76,7 @@ KINDS = len(frames())
 MOVES = st.lists(st.tuples(st.integers(0, KINDS - 1), st.sampled_from([DOWN, UP])), max_size=12)
 
 
+@settings(deadline=None)
 @given(MOVES, st.sampled_from([InputAudioRawFrame, OutputAudioRawFrame]))
 def test_all_but_the_sound_that_ends_is_handed_on_in_its_order(
     moves: list[tuple[int, FrameDirection]], sound: type[Frame]
@@ -95,6 +96,7 @@ def test_all_but_the_sound_that_ends_is_handed_on_in_its_order(
 MICROPHONE = st.lists(st.sampled_from(["sound", "nothing", "stop", "start"]), max_size=12)
 
 
+@settings(deadline=None)
 @given(MICROPHONE)
 def test_the_microphone_is_handed_on_as_pipecat_does_and_at_once(moves: list[str]) -> None:
     async def pushed(transport: MemoryTransport, *, waits: float) -> list[str]:
@@ -180,6 +182,7 @@ def observers() -> list[Pushes]:
     return [kind(observe_every_push=each) for kind in (Pushes, Everything, Deaf) for each in every]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, KINDS - 1)), max_size=15))
 def test_each_observer_is_told_what_pipecat_tells_it_in_the_same_order(moves: list[tuple[bool, int]]) -> None:
     async def tell(proxy: WorkerObserver, given: tuple[Frame, ...]) -> None:
