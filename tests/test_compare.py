@@ -21,7 +21,7 @@ from rich.console import Console
 
 from pipelines import architectures
 from pipelines.advanced_cascade import ADVANCED_CASCADE
-from pipelines.app.compare import Compared, PageError, as_json, render, write_page
+from pipelines.app.compare import Compared, PageError, Tables, as_json, render, write_page
 from pipelines.basic_cascade import BASIC_CASCADE
 from pipelines.definition import (
     AUDIO_GATE,
@@ -313,6 +313,18 @@ def test_the_table_tells_kinds_apart_in_every_cell(comparison: Comparison) -> No
     assert re.search(r"forbidden words that are heard +│ +0 % p │", text)
     for each in comparison.refused:
         assert f"{each.name} could not run: {each.reason[:40]}" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_column_of_the_table_is_cut_off(comparison: Comparison, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(Tables(comparison))
+    text = console.export_text()
+    rows = [line for line in text.splitlines() if line.startswith("│")]
+    assert rows
+    assert all(line.rstrip().endswith("│") for line in rows)
+    for architecture in architectures.ARCHITECTURES:
+        assert architecture.name in text
 
 
 def test_the_page_has_everything_in_itself(comparison: Comparison) -> None:

@@ -23,7 +23,8 @@ from pipelines.lab.parts import table as exchanged_table
 MARKS = {Kind.PROFILE: "p", Kind.MEASURED: "m", Kind.DEFINITION: "d"}
 STYLES = {Kind.PROFILE: "cyan", Kind.MEASURED: "bold green"}
 TITLE_WIDTH, COLUMN_WIDTH = 32, 22
-"""Characters that keep titles and figures in one line."""
+"""Characters that keep titles and figures in one line, with their borders."""
+LONGEST_TITLE, BORDERS = 34, 4
 
 LEGEND = "p: from a profile's figures   m: measured   d: read off the definition"
 
@@ -132,17 +133,19 @@ class Tables:
         beside = max(1, (options.max_width - TITLE_WIDTH) // COLUMN_WIDTH)
         ran = self.comparison.ran
         groups = [ran[at : at + beside] for at in range(0, len(ran), beside)] or [()]
+        width = min(LONGEST_TITLE, max(TITLE_WIDTH - BORDERS, options.max_width - COLUMN_WIDTH * beside - BORDERS))
         for group in groups[:-1]:
-            yield _table(self.comparison, group)
-        last = _table(self.comparison, groups[-1])
+            yield _table(self.comparison, group, width)
+        last = _table(self.comparison, groups[-1], width)
         refused = (f"{row.name} could not run: {row.reason}" for row in self.comparison.refused)
         last.caption = Text("\n".join((LEGEND, *refused)))
         yield last
 
 
-def _table(comparison: Comparison, rows: Sequence[Row]) -> Table:
+def _table(comparison: Comparison, rows: Sequence[Row], width: int) -> Table:
+    """Titles are as wide as they are to be: what a table is too wide by it takes from columns of figures."""
     shown = Table(title=f"One conversation: {comparison.conversation.name}", caption_justify="left")
-    shown.add_column("", min_width=TITLE_WIDTH - 4)
+    shown.add_column("", width=width)
     for row in rows:
         shown.add_column(f"{row.architecture}\n{row.stack}", justify="right", overflow="fold")
     for group, columns in groupby(COLUMNS, lambda column: column.group):

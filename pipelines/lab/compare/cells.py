@@ -128,22 +128,22 @@ COLUMNS = (
         for suffix in ("", "_cached")
     ),
     Column(
-        "errors_first", "errors a minute, first 5 min", LONG, "errors/min",
+        "errors_first", "errors/min, first 5 min", LONG, "errors/min",
         "turns unanswered, answered too early, not understood, or remembered otherwise than they were heard; an answer "
         "that goes on for two seconds after the caller began to speak into it; something forbidden that is heard. A "
         "word counts as heard from its first sample on",
     ),
     Column("errors_last", "… last 5 min", LONG, "errors/min", "the same at its end"),
     Column(
-        "errors_growth", "… more with each minute", LONG, "errors/min²",
+        "errors_growth", "… more each minute", LONG, "errors/min²",
         "the slope of errors a minute over half an hour, by least squares; its interval stands with the source",
     ),
     Column(
-        "delay_growth", "ms later with each minute", LONG, "ms/min",
+        "delay_growth", "ms later each minute", LONG, "ms/min",
         "the slope of the time to the first sound of the answer over half an hour",
     ),
     Column(
-        "lag_growth", "ms behind with each minute", LONG, "ms/min",
+        "lag_growth", "ms behind each minute", LONG, "ms/min",
         "the slope of the time from a model's making the first sound of an answer until that is heard, where its sound "
         "never ends and could fall behind",
     ),
