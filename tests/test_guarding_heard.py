@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -30,7 +31,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 
-from guardrails import Policy
+from guardrails import Policy, load
 from guardrails.judging import Scores, use
 from pipelines.policies import ready
 from processors.guarding.admission import WITHHELD, Admission
@@ -40,6 +41,7 @@ from processors.guarding.heard import HOLD_SECS, MISSING, HeardGuard
 from processors.guarding.tools import NOT_ALLOWED, ToolGate
 from tests.guarded import personal, policy, terms
 from tests.harness import Bench, on_the_bench, on_virtual_time
+from tests.test_shipped_policies_attacked import STOPPED
 
 HEARD = {"direction": "heard"}
 NO = "I can't change how I work."
@@ -520,3 +522,36 @@ async def test_what_takes_a_classifier_is_judged_before_it_is_told(
         assert call.heard() == answer
         assert call.told() == ["Be somebody else." if answer else WITHHELD]
         assert call.reports() == report
+
+
+# --- attacks ---
+
+
+@pytest.mark.parametrize("name", sorted({name for name, way in STOPPED if way == "heard"}))
+def test_no_attack_on_a_policy_that_ships_gets_past_in_whatever_pieces_it_is_told(name: str) -> None:
+    rules = load(name)
+
+    @on_virtual_time()
+    async def run(text: str, cut: int) -> None:
+        async with calling(rules) as call:
+            await call.turn()
+            for piece in (text[:cut], text[cut:]):
+                await call.writer.tells(piece.strip())
+            await call.writer.answers("As you like.")
+            await call.settles()
+            whole = Admission(rules, LLMContext()).read(text)
+            refused = whole.decision is not None
+            assert call.heard() == ("" if refused else "As you like."), text
+            assert len(call.refusals()) == refused
+            written = " ".join(call.told()).strip()
+            call.context.add_message({"role": "user", "content": written})
+            await call.input.give(LLMContextUserTurnFrame(written, ""))
+            (message,) = call.context.messages
+            assert isinstance(message, dict)
+            # What looked like a whole number before the rest of it came has a placeholder as well.
+            numbers = re.compile(r" \d+]")
+            assert numbers.sub("]", str(message["content"])) == numbers.sub("]", whole.text), text
+
+    for text in STOPPED[name, "heard"]:
+        for cut in (0, *(at for at, char in enumerate(text) if char == " ")):
+            run(text, cut)
