@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ENDS_MINUTES = 5
 """How much of the beginning and of the end of a call is set against each other."""
 
+NO_SLOPE = "where nothing goes wrong there is no slope to be unsure of"
+
 YIELD_SECS = 2.0
 """By when an interruption must have silenced an answer."""
 
@@ -153,10 +155,11 @@ def cells(call: LongCall | None, kind: Kind, source: str, without: str = "") -> 
     if call is None:
         return dict.fromkeys(names, Cell(Kind.NOT_YET, without or "antiphon compare --long holds half an hour"))
     counted = f"{source}; {call.turns} turns in {call.minutes} minutes: {call.told}"
+    slope = f"{counted}; {_interval(call.growth) if call.errors else NO_SLOPE}"
     found = {
         "errors_first": Cell(kind, counted, round(call.first, 3)),
         "errors_last": Cell(kind, counted, round(call.last, 3)),
-        "errors_growth": Cell(kind, f"{counted}; {_interval(call.growth)}", _rounded(call.growth.slope, 3)),
+        "errors_growth": Cell(kind, slope, _rounded(call.growth.slope, 3)),
     }
     slopes = {
         "delay_growth": (call.delay_growth, "fewer than three turns were answered"),
