@@ -409,7 +409,9 @@ def test_a_weight_that_is_said_to_change_the_choice_does_and_a_step_less_does_no
         )  # type: ignore[union-attr]
         less = weight - 0.1 if way == "least" else weight + 0.1
         if (less - now) * (weight - now) > 0:
-            assert choose(wanted, held(), table=TABLE, override={name: less}).architecture == choice.architecture
+            # A third may be ahead there.
+            still = choose(wanted, held(), table=TABLE, override={name: less}).architecture
+            assert still != choice.runner_up.architecture  # type: ignore[union-attr]
 
 
 @settings(max_examples=40, deadline=None)

@@ -1191,7 +1191,9 @@ def _publish(figures: dict[str, Any], table: Any, save: Path | None, as_json: bo
 @contextmanager
 def _turns(what: str, *, transient: bool = False) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=transient) as progress:
+    # What is transient leaves nothing behind, a line where no terminal takes it back included.
+    hidden = transient and not err.is_terminal
+    with Progress(*columns, console=err, transient=transient, disable=hidden) as progress:
         yield progress, progress.add_task(what, total=None)
 
 
