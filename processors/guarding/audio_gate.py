@@ -23,9 +23,9 @@ LAG_MS = 250.0
 """A piece of text that comes with no time comes at most so long after the first sound of it. OpenAI Live writes every
 200 ms what was spoken in them, Moshi every 80 ms; OpenAI Realtime promises nothing.
 
-More would be waited for at little cost where an answer comes faster than it is spoken, and 1000 ms let nothing leak of a
-text up to so late (`bench gate`). But a word is placed as much earlier: what is remembered of an interrupted answer would
-hold words of a second that nobody heard, and that much before what a rule acts on would be silent."""
+More would be waited for at little cost where an answer comes faster than it is spoken, and 1000 ms let nothing leak of
+a text up to so late (`bench gate`). But a word is placed as much earlier: what is remembered of an interrupted answer
+would hold words of a second that nobody heard, and that much before what a rule acts on would be silent."""
 
 WORD_SECS = 0.6
 """So long after a piece of text that came with its sound, more of it may sound: no word that follows is missing yet."""
