@@ -404,14 +404,15 @@ def test_a_weight_that_is_said_to_change_the_choice_does_and_a_step_less_does_no
             continue
         name, way, weight, now = found[1], found[2], float(found[3]), float(found[4])
         assert choice.weights[name] == pytest.approx(now, abs=0.01)
+        assert choice.runner_up is not None
         assert (
             choose(wanted, held(), table=TABLE, override={name: weight}).architecture == choice.runner_up.architecture
-        )  # type: ignore[union-attr]
+        )
         less = weight - 0.1 if way == "least" else weight + 0.1
         if (less - now) * (weight - now) > 0:
             # A third may be ahead there.
             still = choose(wanted, held(), table=TABLE, override={name: less}).architecture
-            assert still != choice.runner_up.architecture  # type: ignore[union-attr]
+            assert still != choice.runner_up.architecture
 
 
 @settings(max_examples=40, deadline=None)
