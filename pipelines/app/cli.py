@@ -203,6 +203,7 @@ def reply(
     stack: StackName = "embedded",
     persona: PersonaName = "ferni",
     policy: PolicyName = None,
+    unguarded: Unguarded = None,
     llm: LlmName = None,
     stt: SttName = None,
     tts: TtsName = None,
@@ -214,7 +215,6 @@ def reply(
     json: Json = False,
 ) -> None:
     """Answer recordings, and say how long each part took."""
-    from pipelines import architectures
     from pipelines.app import recording
     from pipelines.assemble import check
 
@@ -222,7 +222,7 @@ def reply(
         samples = [recording.load(path) for path in files]
         if save is not None and not save.parent.is_dir():
             raise recording.RecordingError(f"{save}: there is no folder {save.parent}: make it first")
-        chosen = architectures.get(architecture)
+        chosen = _chosen(architecture, unguarded)
         speaker = _speaker(persona, policy)
         services = _stack(chosen, stack, llm, stt, tts)
         check(chosen, services, policy=speaker.policy)
