@@ -151,6 +151,16 @@ def test_half_a_turn_is_answered_as_such_and_the_whole_when_it_has_come(name: st
     assert "Go on." in [message.get("content") for message in recording.messages]
 
 
+@pytest.mark.parametrize("pause", [1.5, 1.55, 1.58, 1.6, 1.62, 1.7, 2.0, 2.3])
+@pytest.mark.parametrize("name", ["basic_cascade", "half_cascade", "sequential_fused"])
+def test_a_pause_as_long_as_a_model_waits_leaves_no_turn_unanswered(name: str, pause: float) -> None:
+    says = (caller("On Friday", goes_on=True), caller("at seven.", then=pause), agent("Noted."))
+    conversation = Conversation("test", *says, half="Go on.")
+    recording = virtual.run(hold(conversation, architectures.get(name), SEED))
+    recording.check()
+    assert recording.exchanges[0].said == "Noted."
+
+
 def test_a_tool_is_called_and_its_result_is_told() -> None:
     recording = held(
         caller("Where is my order?"),

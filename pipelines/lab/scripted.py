@@ -332,13 +332,14 @@ class ScriptedAudioLLM(ScriptedLLM):
                 self._turn = self.create_task(self._respond(frame.context, speculative=False), f"{self}::turn")
             return
         await super().process_frame(frame, direction)
-        if isinstance(frame, CallerSpeechFrame) and frame.begins:
+        if isinstance(frame, CallerSpeechFrame) and not frame.begins:
+            # What is still being said when a turn is called ended belongs to the next.
             self._said.append(frame.said)
         elif isinstance(frame, InterruptionFrame):
             await self._stop_answering()
         elif isinstance(frame, UserStoppedSpeakingFrame) and self._said:
-            said, self._said = self._said, []
             await self._stop_answering()
+            said, self._said = self._said, []
             self._turn = self.create_task(self._understand(said), f"{self}::turn")
 
     async def cleanup(self) -> None:
@@ -351,10 +352,18 @@ class ScriptedAudioLLM(ScriptedLLM):
             await self.cancel_task(turn)
 
     async def _understand(self, said: list[CallerSays]) -> None:
-        understood = await _transcript(said, self._hearing)
+        understood = await self._hear(said)
         await self._tell(understood)
         asked = LLMContext(messages=[*self._remembered.messages, {"role": "user", "content": understood.text}])
         await self._respond(asked, speculative=False)
+
+    async def _hear(self, said: list[CallerSays]) -> TranscriptionFrame:
+        try:
+            return await _transcript(said, self._hearing)
+        except asyncio.CancelledError:
+            # The caller went on: what was said is heard with what follows.
+            self._said[:0] = said
+            raise
 
     async def _tell(self, understood: TranscriptionFrame) -> None:
         await self.push_frame(understood, FrameDirection.UPSTREAM)
@@ -388,9 +397,10 @@ class ScriptedSpeechLLM(ScriptedAudioLLM):
         self._word_secs = voice.word_secs
         self._sound = 0.0  # tokens of it that stand before the next answer
 
-    async def _understand(self, said: list[CallerSays]) -> None:
+    async def _hear(self, said: list[CallerSays]) -> TranscriptionFrame:
+        understood = await super()._hear(said)
         self._sound += HEARD_TOKENS_PER_SECOND * sum(each.lasts for each in said)
-        await super()._understand(said)
+        return understood
 
     def _used(self, context: LLMContext, answer: AgentSays) -> LLMTokenUsage:
         asked, said = round(self._sound), round(SPOKEN_TOKENS_PER_SECOND * self._word_secs * len(answer.text.split()))
