@@ -32,7 +32,8 @@ def figure(value: float, column: Column) -> str:
 def percent(share: Share) -> str:
     """A share and its interval."""
     low, high = share.interval
-    return f"{100 * share.value:.3g} % ({100 * low:.3g}–{100 * high:.3g})"
+    value, *bounds = (f"{100 * part:.1f}".removesuffix(".0") for part in (share.value, low, high))
+    return f"{value} % ({'–'.join(bounds)})"
 
 
 def _section(sweep: Sweep) -> Iterator[str]:

@@ -23,21 +23,21 @@ NARROW = 70
 
 def latency(sweep: Sweep) -> Plot:
     """From the end of speech to the first sound, every turn of every call."""
-    return _strips("Latency of every turn of every call", sweep, lambda row: row.latency)
+    return _strips("Latency of every turn of every call", "turns", sweep, lambda row: row.latency)
 
 
 def silence(sweep: Sweep) -> Plot:
     """From the caller's first sound into an answer until the agent is silent, every interruption of every call."""
-    return _strips("Silence after every interruption of every call", sweep, lambda row: row.silence)
+    return _strips("Silence after every interruption of every call", "interruptions", sweep, lambda row: row.silence)
 
 
-def _strips(title: str, sweep: Sweep, of: Callable[[Swept], Spread | None]) -> Plot:
+def _strips(title: str, what: str, sweep: Sweep, of: Callable[[Swept], Spread | None]) -> Plot:
     found = [(row, spread) for row in sweep.ran if (spread := of(row)) is not None]
     axis = Axis(max((spread.values[-1] for _, spread in found), default=0.0), LEFT, WIDTH - RIGHT)
     pieces: list[str] = []
     y = 8.0
     for number, (row, spread) in enumerate(found):
-        pieces.append(_name(row, spread, y + HEAD / 2))
+        pieces.append(_name(row, spread, what, y + HEAD / 2))
         y += HEAD
         pieces += _histogram(axis, spread, y, f"agent shade-{number % 6}")
         pieces += _quantiles(axis, spread, y + STRIP)
@@ -46,8 +46,8 @@ def _strips(title: str, sweep: Sweep, of: Callable[[Swept], Spread | None]) -> P
     return _svg(title, y + 30, [*grid, *pieces])
 
 
-def _name(row: Swept, spread: Spread, y: float) -> str:
-    of = f"{len(spread.values):,} of {len(row.calls):,} calls"
+def _name(row: Swept, spread: Spread, what: str, y: float) -> str:
+    of = f"{len(spread.values):,} {what} of {len(row.calls):,} calls"
     return _text(12, y, row.architecture, "heading name") + _text(LEFT, y, f"{row.profile}, {of}", "soft")
 
 
