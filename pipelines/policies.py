@@ -72,7 +72,7 @@ def check_ears(architecture: Architecture, services: Mapping[str, Service], poli
     rules = [rule.id for rule in policy.rules if "heard" in rule.direction]
     if not rules:
         return
-    out = f'leave {HEARD_GUARD} out with .without({HEARD_GUARD}, unguarded="…"), which says why'
+    out = f'leave {HEARD_GUARD} out with .without({HEARD_GUARD}, unguarded="…") or --unguarded "…", which says why'
     of = f"the rules of policy {policy.name} for what is heard ({', '.join(rules)})"
     if all(stage.name != HEARD_GUARD.name for stage in architecture.stages):
         raise DefinitionError(
