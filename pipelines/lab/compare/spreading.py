@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
@@ -71,18 +71,18 @@ def over_processes(work: Work[Task, Result], tasks: Sequence[Task], processes: i
     try:
         with _uninterrupted(), _environment(QUIET):
             futures: list[Future[Result | None]] = [pool.submit(_do, work, task) for task in tasks]
-        given: set[Future[Result | None]] = set()
-        try:
-            for future in as_completed(futures):
-                given.add(future)
-                yield from _there(future.result())
-        except KeyboardInterrupt:
-            stopping.set()
-            pool.shutdown(cancel_futures=True)
-            for future in futures:
-                if future not in given and not future.cancelled():
+        with _noted(stopping.set) as interrupted:
+            left = set(futures)
+            while left and not interrupted():
+                done, left = wait(left, return_when=FIRST_COMPLETED)
+                for future in done:
                     yield from _there(future.result())
-            raise
+            if interrupted():
+                pool.shutdown(cancel_futures=True)
+                for future in left:
+                    if not future.cancelled():
+                        yield from _there(future.result())
+                raise KeyboardInterrupt
     except BrokenProcessPool:
         raise SpreadError(
             f"one of {processes} processes died before its calls were held (was it killed, or is there too little "
@@ -130,6 +130,26 @@ def _uninterrupted() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _noted(stop: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Within this block ctrl-C interrupts nothing, so that no result is lost on its way: it calls `stop`, and what is
+    given here says that it came."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+
+    def note(*_: object) -> None:
+        came.set()
+        stop()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield came.is_set
     finally:
         signal.signal(signal.SIGINT, before)
 
