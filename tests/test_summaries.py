@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 
 from pipelines import assemble
 from pipelines.basic_cascade import BASIC_CASCADE
+from pipelines.definition import Capability
 from pipelines.half_cascade import HALF_CASCADE
 from pipelines.lab import profile, virtual
 from pipelines.lab.cost import CostLedger, CostObserver
@@ -154,13 +156,21 @@ def prices() -> Prices:
     return table.load()
 
 
-def test_a_model_that_cannot_is_not_asked() -> None:
-    for architecture, stack, from_, summarises in (
-        (BASIC_CASCADE, EMBEDDED, 8000, False),
-        (BASIC_CASCADE, EMBEDDED.replace(LLM=cloud.anthropic()), 8000, True),
-        (BASIC_CASCADE, EMBEDDED.replace(LLM=cloud.anthropic()), None, False),
-    ):
-        assert automatic(architecture, stack, from_) is summarises
+@pytest.mark.parametrize(
+    ("able", "from_", "summarises"), [(True, 8000, True), (False, 8000, False), (True, None, False)]
+)
+def test_a_model_that_cannot_is_not_asked(able: bool, from_: int | None, summarises: bool) -> None:
+    stack = profile_stack(VENDOR, CONVERSATION)[0]
+    llm = stack.services["LLM"]
+    provides = llm.provides if able else llm.provides - {Capability.SUMMARIES}
+    assert automatic(BASIC_CASCADE, stack.replace(LLM=replace(llm, provides=provides)), from_) is summarises
+
+
+def test_who_can() -> None:
+    for service in (cloud.anthropic(), listening.openai_audio(), listening.audio_chat(), listening.nvidia_omni()):
+        assert Capability.SUMMARIES in service.provides
+    for service in (EMBEDDED.services["LLM"], listening.openai_realtime(), listening.ultravox()):
+        assert Capability.SUMMARIES not in service.provides
 
 
 @pytest.fixture(autouse=True)
