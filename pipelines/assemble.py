@@ -246,7 +246,7 @@ def assemble(
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
     user = LLMUserAggregatorParams(user_turn_strategies=_turns(architecture, stack))
-    summarised = summarise_from if _summarises(architecture, stack) else None
+    summarised = summarise_from if _writer_can(architecture, stack, Capability.SUMMARIES) else None
     kept = remembering(summarised) if summarised is not None else None
     pair = LLMContextAggregatorPair(session.context, user_params=user, assistant_params=kept)
     if policy is None:
@@ -311,17 +311,16 @@ def _turns(architecture: Architecture, stack: Stack) -> UserTurnStrategies:
     return by_sound(turns) if any(stage.gives is Port.UTTERANCE for stage in architecture.stages) else turns
 
 
-def _summarises(architecture: Architecture, stack: Stack) -> bool:
-    """Whether what writes the answers can write a summary beside them."""
-    writer = architecture.writer
-    return writer is not None and Capability.SUMMARIES in stack.services[writer.name].provides
+def _writer_can(architecture: Architecture | None, stack: Stack, capability: Capability) -> bool:
+    """Whether what writes the answers has a capability."""
+    writer = architecture.writer if architecture is not None else None
+    return writer is not None and capability in stack.services[writer.name].provides
 
 
 def _eloquent(architecture: Architecture | None, stack: Stack) -> bool:
     """Whether what writes the answers is worth telling much: a small model makes little of it, and every token more to
     read or write is heard as a delay."""
-    writer = architecture.writer if architecture is not None else None
-    return writer is not None and Capability.DELIVERY_TAGS in stack.services[writer.name].provides
+    return _writer_can(architecture, stack, Capability.DELIVERY_TAGS)
 
 
 def _briefed(persona: Persona, architecture: Architecture | None, stack: Stack) -> Persona:

@@ -134,7 +134,7 @@ def _emotion(given: _Given) -> Fact:
     told = []
     if HEARING.name in names:
         told.append(f"{HEARING} tells the model")
-    elif writer is not None and writer.takes in (Port.AUDIO, Port.UTTERANCE):
+    elif given.architecture.hears:
         told.append(f"{writer} hears the caller's voice")
     if DELIVERY.name in names:
         told.append(f"{DELIVERY} tells the voice")

@@ -69,7 +69,8 @@ def over_processes(work: Work[Task, Result], tasks: Sequence[Task], processes: i
     stopping = context.Event()
     pool = ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context, initializer=_begin, initargs=(stopping,))
     try:
-        with _uninterrupted(), _environment(QUIET):
+        # Processes that are begun here know of no ctrl-C, not even while they still import.
+        with _on_ctrl_c(signal.SIG_IGN), _environment(QUIET):
             futures: list[Future[Result | None]] = [pool.submit(_do, work, task) for task in tasks]
         with _noted(stopping.set) as interrupted:
             left = set(futures)
@@ -122,12 +123,12 @@ def _there(result: Result | None) -> Iterator[Result]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes that are begun within this block know of no ctrl-C, not even while they still import."""
+def _on_ctrl_c(handler: signal.Handlers | Callable[..., None]) -> Iterator[None]:
+    """Within this block ctrl-C does something else; in other threads than the main one it does nothing anyway."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
@@ -139,19 +140,13 @@ def _noted(stop: Callable[[], None]) -> Iterator[Callable[[], bool]]:
     """Within this block ctrl-C interrupts nothing, so that no result is lost on its way: it calls `stop`, and what is
     given here says that it came."""
     came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
 
     def note(*_: object) -> None:
         came.set()
         stop()
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
+    with _on_ctrl_c(note):
         yield came.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
