@@ -9,6 +9,7 @@ export class Transcript {
   #turns = [];
   #agentSpeaking = false;
   #unfinished = false; // there is more of the answer to come than has been made into speech
+  #ending = null; // a turn that was cut off while the agent spoke, until it stops
   #latency = null;
   #deliveries = []; // of an answer of which nothing is shown yet
   #cueHeard = false;
@@ -51,7 +52,8 @@ export class Transcript {
   /** End what is under way: the call is over. */
   close() {
     this.#interrupted();
-    this.#agentSpeaking = this.#cueHeard = false;
+    this.#agentStopped();
+    this.#cueHeard = false;
     this.#latency = null;
     this.#settleCaller();
     for (const turn of this.#turns) turn.closed = true;
@@ -92,7 +94,7 @@ export class Transcript {
   }
 
   #spoke({ text, segment_id: id, will_be_spoken: spoken, spoken_status: status, spoken_progress: progress }) {
-    if (this.#turns.some((turn) => turn.closed && turn.segments?.has(id))) return;
+    if (this.#turns.some((turn) => turn.closed && turn !== this.#ending && turn.segments?.has(id))) return;
     const turn = this.#turns.find((each) => each.who === "agent" && each.segments.has(id)) ?? this.#answer();
     // The first word of a segment can be reported before the segment itself.
     if (status === "new" && spoken && turn.segments.has(id)) return;
@@ -127,7 +129,9 @@ export class Transcript {
 
   #agentStopped() {
     this.#agentSpeaking = false;
-    this.#announceAnswer(this.#turns.at(-1));
+    if (this.#ending) this.#endCut(this.#ending);
+    else this.#announceAnswer(this.#turns.at(-1));
+    this.#ending = null;
   }
 
   #announceAnswer(turn) {
@@ -144,10 +148,18 @@ export class Transcript {
     const turn = this.#turns.findLast(({ who }) => who === "agent");
     if (!turn || turn.closed) return;
     turn.closed = true;
+    turn.interrupted = cut;
+    // Until the agent stops, words that were on their way are heard.
+    if (this.#agentSpeaking) this.#ending = turn;
+    else this.#endCut(turn);
+  }
+
+  #endCut(turn) {
     if (!turn.heard) {
       this.#remove(turn);
-    } else if (cut) {
-      turn.interrupted = true;
+      return;
+    }
+    if (turn.interrupted) {
       turn.element.classList.add("interrupted");
       turn.text.append(make("span", "cut", " interrupted"));
     }
