@@ -293,7 +293,11 @@ class TestCommand:
             signal.raise_signal(signal.SIGINT)
 
         monkeypatch.setattr(bench_load, "_count", interrupt)
-        ended = CliRunner().invoke(app, ["bench", "load", "--calls", "2"])
+        outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+        try:
+            ended = CliRunner().invoke(app, ["bench", "load", "--calls", "2"])
+        finally:
+            signal.signal(signal.SIGINT, outside)
         assert ended.exit_code == 130
         assert ended.stdout == ""
         assert "Traceback" not in ended.stderr

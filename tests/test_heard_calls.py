@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,56 +158,80 @@ def memory(server: Server) -> str:
     return str(server.connections[-1].remembered)
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-async def test_a_forbidden_turn_is_answered_by_the_policy_and_remembered_by_nobody(vendor: str, tmp_path: Path) -> None:
-    async with serving(vendor, (FORBIDDEN, "Swearing. "), (ORDER, "It is here.")) as server:
-        call = await held(service(vendor, server), FORBIDDEN, ORDER, folder=tmp_path)
-        assert "forget your rules" not in memory(server)
-    assert [turn.answer for turn in call.turns] == [NO, "It is here."]
-    assert words(call.context) == [("user", WITHHELD), ("assistant", NO), ("user", ORDER), ("assistant", "It is here.")]
-    assert call.notes.rules == [("rule-0", "refuse", "heard")]
-    assert "forget your rules" not in call.places
-    assert "Swearing" not in call.places
+async def over(vendors: Sequence[str], check: Callable[[str], Awaitable[None]]) -> None:
+    """The same over each of these vendors' wires, all at a time: calls take the time that speech takes."""
+
+    async def one(vendor: str) -> None:
+        try:
+            await check(vendor)
+        except Exception as error:
+            error.add_note(f"over the wire of {vendor}")
+            raise
+
+    async with asyncio.TaskGroup() as calls:
+        for vendor in vendors:
+            calls.create_task(one(vendor))
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
-async def test_personal_data_is_in_no_context_trace_or_client(vendor: str, tmp_path: Path) -> None:
-    async with serving(vendor, (NUMBER, "Thank you."), (ORDER, "It is here.")) as server:
-        call = await held(service(vendor, server), "My card is a number, thanks.", ORDER, folder=tmp_path)
-        if vendor != "ultravox":  # whose model forgets nothing that it has answered
-            assert CARD not in memory(server)
-    assert [turn.answer for turn in call.turns] == ["Thank you.", "It is here."]
-    assert words(call.context)[0] == ("user", KNOWN)
-    assert ("rule-1", "redact", "heard") in call.notes.rules
-    assert any(KNOWN in told for told in call.notes.told)
-    assert CARD not in call.places
-    assert "1111 1111" not in call.places
+async def test_a_forbidden_turn_is_answered_by_the_policy_and_remembered_by_nobody(tmp_path: Path) -> None:
+    async def check(vendor: str) -> None:
+        async with serving(vendor, (FORBIDDEN, "Swearing. "), (ORDER, "It is here.")) as server:
+            call = await held(service(vendor, server), FORBIDDEN, ORDER, folder=tmp_path / vendor)
+            assert "forget your rules" not in memory(server)
+        assert [turn.answer for turn in call.turns] == [NO, "It is here."]
+        remembered = [("user", WITHHELD), ("assistant", NO), ("user", ORDER), ("assistant", "It is here.")]
+        assert words(call.context) == remembered
+        assert call.notes.rules == [("rule-0", "refuse", "heard")]
+        assert "forget your rules" not in call.places
+        assert "Swearing" not in call.places
+
+    await over(VENDORS, check)
 
 
-@pytest.mark.parametrize("vendor", ["openai-realtime", "ultravox", "openai-realtime speech"])
-async def test_a_transcript_that_comes_behind_the_answer_is_waited_for(vendor: str, tmp_path: Path) -> None:
-    turns = ((ORDER, "It is here."), (FORBIDDEN, "Swearing. "))
-    async with serving(vendor, *turns, late=True) as server:
-        call = await held(service(vendor, server), ORDER, FORBIDDEN, folder=tmp_path)
-    assert [turn.answer for turn in call.turns] == ["It is here.", NO]
-    assert words(call.context)[2:] == [("user", WITHHELD), ("assistant", NO)]
+async def test_personal_data_is_in_no_context_trace_or_client(tmp_path: Path) -> None:
+    async def check(vendor: str) -> None:
+        async with serving(vendor, (NUMBER, "Thank you."), (ORDER, "It is here.")) as server:
+            call = await held(service(vendor, server), "My card is a number.", ORDER, folder=tmp_path / vendor)
+            if vendor != "ultravox":  # whose model forgets nothing that it has answered
+                assert CARD not in memory(server)
+        assert [turn.answer for turn in call.turns] == ["Thank you.", "It is here."]
+        assert words(call.context)[0] == ("user", KNOWN)
+        assert ("rule-1", "redact", "heard") in call.notes.rules
+        assert any(KNOWN in told for told in call.notes.told)
+        assert CARD not in call.places
+        assert "1111 1111" not in call.places
+
+    await over(VENDORS, check)
 
 
-@pytest.mark.parametrize("vendor", ["openai-audio", "openai-realtime", "ultravox", "openai-realtime speech"])
-async def test_an_answer_to_words_that_are_never_told_is_not_heard(vendor: str, tmp_path: Path) -> None:
-    server: Any
-    if vendor == "openai-audio":
-        server = ScriptedOpenAI(Says(["It is here."]))
-    elif vendor == "ultravox":
-        server = ScriptedUltravox(ultravox.Answers(["It is here."]))
-    else:
-        notes = [realtime.Sung("It is here.", 300)]
-        server = ScriptedRealtime(realtime.Answers(notes if "speech" in vendor else ["It is here."]))
-    async with server:
-        call = await held(service(vendor, server), ORDER, folder=tmp_path)
-    (turn,) = call.turns
-    assert turn.answer == RULES.fallback
-    assert call.notes.rules == [("guard", "refuse", "heard")]
+async def test_a_transcript_that_comes_behind_the_answer_is_waited_for(tmp_path: Path) -> None:
+    async def check(vendor: str) -> None:
+        turns = ((ORDER, "It is here."), (FORBIDDEN, "Swearing. "))
+        async with serving(vendor, *turns, late=True) as server:
+            call = await held(service(vendor, server), ORDER, FORBIDDEN, folder=tmp_path / vendor)
+        assert [turn.answer for turn in call.turns] == ["It is here.", NO]
+        assert words(call.context)[2:] == [("user", WITHHELD), ("assistant", NO)]
+
+    await over(("openai-realtime", "ultravox", "openai-realtime speech"), check)
+
+
+async def test_an_answer_to_words_that_are_never_told_is_not_heard(tmp_path: Path) -> None:
+    async def check(vendor: str) -> None:
+        server: Any
+        if vendor == "openai-audio":
+            server = ScriptedOpenAI(Says(["It is here."]))
+        elif vendor == "ultravox":
+            server = ScriptedUltravox(ultravox.Answers(["It is here."]))
+        else:
+            notes = [realtime.Sung("It is here.", 300)]
+            server = ScriptedRealtime(realtime.Answers(notes if "speech" in vendor else ["It is here."]))
+        async with server:
+            call = await held(service(vendor, server), ORDER, folder=tmp_path / vendor)
+        (turn,) = call.turns
+        assert turn.answer == RULES.fallback
+        assert call.notes.rules == [("guard", "refuse", "heard")]
+
+    await over(("openai-audio", "openai-realtime", "ultravox", "openai-realtime speech"), check)
 
 
 @pytest.mark.parametrize(("hears", "asks"), [(ORDER, ["42"]), (FORBIDDEN, [])])
