@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -259,6 +260,7 @@ BRANDS = [
 ]
 
 
+@cache
 def lengths(digits: str) -> set[int]:
     return set().union(*(sizes for brand, sizes in BRANDS if re.match(brand, digits)))
 
@@ -356,6 +358,7 @@ def test_a_card_s_beginning_is_undecided_exactly_while_digits_can_make_it_one(di
             assert scanner.open == wanted
 
 
+@cache
 def possible(digits: str) -> set[int]:
     """Lengths that a card may have which begins with these digits."""
     if len(digits) >= 4:
