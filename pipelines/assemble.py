@@ -19,6 +19,7 @@ from pipelines.definition import (
     TAGS,
     TTS,
     UNCLEARED,
+    VAD,
     Architecture,
     Capability,
     DefinitionError,
@@ -241,7 +242,9 @@ def assemble(
     from processors.sound import watch
     from processors.speaking.apology import Apology
     from processors.summaries import remembering, summarise
+    from processors.waiting import without_tasks
 
+    without_tasks()
     filled = [stage.name for stage in architecture.stages if stage.name in stack.services]
     services = {name: stack.services[name].name for name in filled}
     session = Session(persona or load_persona("ferni"), context or LLMContext(), architecture, services)
@@ -378,17 +381,16 @@ def _unguarded(named: Sequence[tuple[FrameProcessor, Stage]]) -> None:
 def _route_sounds(
     architecture: Architecture, stack: Stack, made: Mapping[str, FrameProcessor], processors: Sequence[FrameProcessor]
 ) -> None:
-    """Hand the microphone's sound on as it comes, and end each sound behind the last that listens to it: every further
-    queue costs for every piece.
+    """Hand the microphone's sound on as it comes, in as few pieces as those who listen can do with, and end each sound
+    behind the last that does: every further queue costs for every piece.
 
     The microphone's is listened to by the stages that take audio or an utterance; by what makes a turn of words, as
     pauses and the melody say when it is over; by HEARING; and where a service is said to take audio in. What has been
     played is pushed on by AUDIO_OUT, and behind it a stage that takes speech gets it. ASSISTANT_TURN only notes down
-    the words.
+    the words. Where all who listen behind VAD wait for it to say that somebody speaks, silence comes in larger pieces.
     """
-    from pipecat.frames.frames import InputAudioRawFrame, OutputAudioRawFrame
-
-    from processors.sound import end, hand_on
+    from processors.sound import end, gather, hand_on, note_seldom, turn_away
+    from processors.turns.vad import WINDOW_SECS
 
     def listens(stage: Stage) -> bool:
         service = stack.services.get(stage.name)
@@ -399,17 +401,25 @@ def _route_sounds(
             or (service is not None and Capability.AUDIO_IN in service.provides)
         )
 
-    if AUDIO_IN.name in made:
-        hand_on(made[AUDIO_IN.name])
+    def patient(stage: Stage) -> bool:
+        words = (Port.AUDIO, Port.TRANSCRIPT), (Port.TRANSCRIPT, Port.CONTEXT)
+        return (stage.takes, stage.gives) in words or stage.name == HEARING.name
+
     listening = [stage for stage in architecture.stages if listens(stage)]
+    by_vad = bool(listening) and listening[0].name == VAD.name
+    if AUDIO_IN.name in made:
+        hand_on(made[AUDIO_IN.name], WINDOW_SECS if by_vad else 0.0)
+    if by_vad and all(patient(stage) for stage in listening[1:]):
+        gather(made[VAD.name])
     if listening:
-        end(made[listening[-1].name], InputAudioRawFrame)
+        end(made[listening[-1].name])
+    note_seldom(made[AUDIO_OUT.name])
     out = processors.index(made[AUDIO_OUT.name])
     ours = ASSISTANT_TURN.name not in stack.services
     behind = architecture.stages[architecture.stages.index(architecture.stage(AUDIO_OUT.name)) + 1 :]
     heard = any(stage.takes is Port.SPEECH and not (ours and stage.name == ASSISTANT_TURN.name) for stage in behind)
     if not heard and processors[out + 1 :]:
-        end(processors[out + 1], OutputAudioRawFrame)
+        turn_away(processors[out + 1])
 
 
 def _switchboard(session: Session, llm: Service, stack: Stack, others: Sequence[Persona]) -> Switchboard:

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
 from pipecat.frames.frames import (
+    BotSpeakingFrame,
+    BotStoppedSpeakingFrame,
     FilterControlFrame,
     Frame,
     InputAudioRawFrame,
@@ -22,6 +24,9 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
     TTSSpeakFrame,
     UserAudioRawFrame,
+    UserStoppedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FrameProcessed, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
@@ -53,12 +58,14 @@ from pipelines.lab.caller import running
 from pipelines.stacks.profile import profile_stack
 from processors.hearing.cues import Cue
 from processors.pcm import Samples
-from processors.sound import Watched, end, hand_on, watch
+from processors.sound import Watched, end, gather, hand_on, note_seldom, turn_away, watch
 from processors.transports.memory import MemoryInput, MemoryTransport
 from tests.harness import on_the_bench, on_virtual_time
 
 DOWN, UP = FrameDirection.DOWNSTREAM, FrameDirection.UPSTREAM
 SOUND = bytes(640)
+HEARD = 16
+"""Pieces of it, which are ten windows of what VAD looks at."""
 
 
 def frames() -> tuple[Frame, ...]:
@@ -77,18 +84,37 @@ MOVES = st.lists(st.tuples(st.integers(0, KINDS - 1), st.sampled_from([DOWN, UP]
 
 
 @settings(deadline=None)
-@given(MOVES, st.sampled_from([InputAudioRawFrame, OutputAudioRawFrame]))
-def test_all_but_the_sound_that_ends_is_handed_on_in_its_order(
-    moves: list[tuple[int, FrameDirection]], sound: type[Frame]
-) -> None:
+@given(MOVES)
+def test_all_but_the_sound_that_ends_is_handed_on_in_its_order(moves: list[tuple[int, FrameDirection]]) -> None:
     async def hold() -> None:
         processor = IdentityFilter()
-        end(processor, sound)
+        end(processor)
         given = [(frames()[kind], direction) for kind, direction in moves]
         async with on_the_bench(processor) as bench:
             for frame, direction in given:
                 await bench.give(frame, direction=direction)
-            assert bench.pushed == [each for each in given if each[1] is UP or not isinstance(each[0], sound)]
+            assert bench.pushed == [
+                each for each in given if each[1] is UP or not isinstance(each[0], InputAudioRawFrame)
+            ]
+
+    asyncio.run(hold())
+
+
+@settings(deadline=None)
+@given(MOVES)
+def test_all_but_what_was_played_is_taken_in_its_order(moves: list[tuple[int, FrameDirection]]) -> None:
+    async def hold() -> None:
+        processor = IdentityFilter()
+        turn_away(processor)
+        given = [(frames()[kind], direction) for kind, direction in moves]
+        async with on_the_bench(processor) as bench:
+            for frame, direction in given:
+                if isinstance(frame, OutputAudioRawFrame):
+                    # It is handed to the processor, which nobody can wait for to have done with it.
+                    await processor.queue_frame(frame, direction)
+                else:
+                    await bench.give(frame, direction=direction)
+            assert bench.pushed == [each for each in given if not isinstance(each[0], OutputAudioRawFrame)]
 
     asyncio.run(hold())
 
@@ -117,6 +143,126 @@ def test_the_microphone_is_handed_on_as_pipecat_does_and_at_once(moves: list[str
     ours, pipecats = MemoryTransport(nothing), MemoryTransport(nothing)
     hand_on(ours.input())
     assert virtual.run(pushed(ours, waits=0.0)) == virtual.run(pushed(pipecats, waits=0.01))
+
+
+WINDOW = 512
+PIECES = st.lists(st.integers(1, 1200), max_size=20)
+
+
+@settings(deadline=None)
+@given(PIECES)
+def test_sound_is_handed_on_when_vad_can_do_something_with_it_and_not_before(pieces: list[int]) -> None:
+    async def hold() -> None:
+        source = MemoryInput(TransportParams(audio_in_enabled=True, audio_in_sample_rate=16000))
+        hand_on(source, WINDOW / 16000)
+        given = [bytes([number + 1]) * (2 * length) for number, length in enumerate(pieces)]
+        heard = handed = 0
+        async with on_the_bench(source) as bench:
+            for sound in given:
+                completes = (heard + len(sound) // 2) // WINDOW > heard // WINDOW
+                heard += len(sound) // 2
+                await source.push_audio_frame(InputAudioRawFrame(sound, 16000, 1))
+                pushed = [frame for frame, _ in bench.pushed if isinstance(frame, InputAudioRawFrame)]
+                handed = heard if completes else handed
+                together = b"".join(frame.audio for frame in pushed)
+                assert together == b"".join(given)[: 2 * handed]
+                assert sum(frame.num_frames for frame in pushed) == handed
+                assert len(pushed) <= heard // WINDOW
+
+    asyncio.run(hold())
+
+
+async def test_sound_of_another_kind_is_not_put_to_what_is_held() -> None:
+    source = MemoryInput(TransportParams(audio_in_enabled=True, audio_in_sample_rate=16000))
+    hand_on(source, 0.032)
+    async with on_the_bench(source) as bench:
+        await source.push_audio_frame(InputAudioRawFrame(bytes(640), 16000, 1))
+        await source.push_audio_frame(InputAudioRawFrame(bytes(320), 8000, 1))
+        pushed = bench.take(InputAudioRawFrame)
+    assert [(frame.sample_rate, len(frame.audio)) for frame in pushed] == [(16000, 640), (8000, 320)]
+
+
+def told(kind: str) -> tuple[Frame, FrameDirection]:
+    """What VAD is given, or says itself, or what comes back to it."""
+    if kind == "sound":
+        return InputAudioRawFrame(SOUND, 16000, 1), DOWN
+    if kind == "other sound":
+        return UserAudioRawFrame(audio=SOUND, sample_rate=16000, num_channels=1, user_id="someone"), DOWN
+    if kind == "starts":
+        return VADUserStartedSpeakingFrame(), DOWN
+    if kind == "stops":
+        return VADUserStoppedSpeakingFrame(), DOWN
+    if kind == "turn over":
+        return UserStoppedSpeakingFrame(), UP
+    return TextFrame("words"), UP if kind == "back" else DOWN
+
+
+KINDS_TOLD = ["sound", "other sound", "starts", "stops", "turn over", "back", "words"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*KINDS_TOLD, *["sound"] * 12]), max_size=40))
+def test_silence_comes_in_larger_pieces_and_nothing_overtakes_it(kinds: list[str]) -> None:
+    async def hold() -> None:
+        vad = IdentityFilter()
+        gather(vad)
+        quiet, held, expected = True, 0, []
+        async with on_the_bench(vad) as bench:
+            for kind in kinds:
+                frame, direction = told(kind)
+                # As it stands in what was handed on: ids of other frames, and how much of which sound.
+                if isinstance(frame, InputAudioRawFrame):
+                    expected += [type(frame).__name__] * frame.num_frames
+                elif direction is DOWN:
+                    expected.append(str(frame.id))
+                # A sound that is held is handed to nobody, so that nobody can wait for it.
+                await vad.push_frame(frame, direction)
+                handed = []
+                for each, way in bench.pushed:
+                    if isinstance(each, InputAudioRawFrame):
+                        assert len(each.audio) == 2 * each.num_frames
+                        handed += [type(each).__name__] * each.num_frames
+                    elif way is DOWN:
+                        handed.append(str(each.id))
+                held = len(expected) - len(handed)
+                assert handed == expected[: len(handed)]
+                assert held < 0.2 * 16000
+                assert not held or (quiet and isinstance(frame, InputAudioRawFrame)) or direction is UP
+                quiet = kind == "turn over" or (quiet and kind != "starts")
+            assert sum(way is UP for _, way in bench.pushed) == sum(told(kind)[1] is UP for kind in kinds)
+
+    asyncio.run(hold())
+
+
+@on_virtual_time()
+async def test_observers_that_knew_a_piece_find_it_unchanged() -> None:
+    vad = IdentityFilter()
+    gather(vad)
+    pieces = [InputAudioRawFrame(SOUND, 16000, 1) for _ in range(10)]
+    async with on_the_bench(vad) as bench:
+        for piece in pieces:
+            await vad.push_frame(piece)
+        (whole,) = bench.take(InputAudioRawFrame)
+    assert whole.id == pieces[-1].id
+    assert [len(piece.audio) for piece in pieces] == [len(SOUND)] * 10
+    assert len(whole.audio) == 10 * len(SOUND)
+
+
+@on_virtual_time()
+async def test_that_the_agent_speaks_is_noted_every_two_seconds() -> None:
+    out = IdentityFilter()
+    note_seldom(out)
+    noted = []
+    async with on_the_bench(out) as bench:
+        for quarter in range(20):
+            await out.broadcast_frame(BotSpeakingFrame)
+            await out.broadcast_frame(BotStoppedSpeakingFrame)
+            noted += [quarter for frame, way in bench.pushed if way is DOWN and isinstance(frame, BotSpeakingFrame)]
+            stopped = sum(isinstance(frame, BotStoppedSpeakingFrame) for frame, _ in bench.pushed)
+            bench.pushed.clear()
+            assert stopped == 2
+            await asyncio.sleep(0.25)
+    assert noted == [0, 8, 16]
 
 
 def nothing(pcm: bytes, at: float) -> None:
@@ -262,7 +408,8 @@ class Recorder(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        self.kept += isinstance(frame, self._kind)
+        if isinstance(frame, (InputAudioRawFrame, OutputAudioRawFrame)) and isinstance(frame, self._kind):
+            self.kept += frame.num_frames
         await self.push_frame(frame, direction)
 
 
@@ -275,7 +422,7 @@ class Hops:
 
 
 async def sounded(architecture: Architecture, **services: Service) -> Hops:
-    """Where three pieces of the microphone's sound, and a few words, go in a call."""
+    """Where some of the microphone's sound, and a few words, go in a call."""
     hops = Hops()
 
     class Noted(BaseObserver):
@@ -300,7 +447,7 @@ async def sounded(architecture: Architecture, **services: Service) -> Hops:
         architecture, stack.replace(**services), transport, observers=[Noted()], clients=False, ear=ear, idle_secs=None
     )
     async with running(worker, transport):
-        for _ in range(3):
+        for _ in range(HEARD):
             await transport.hear(SOUND)
             await asyncio.sleep(0.02)
         await worker.queue_frame(TTSSpeakFrame("Good morning."))
@@ -346,8 +493,8 @@ async def test_a_stage_that_takes_sound_gets_it_wherever_it_stands() -> None:
     hops = await sounded(both, CALLER=service(InputAudioRawFrame), AGENT=service(OutputAudioRawFrame))
     assert hops.heard[-1] == "CALLER"
     kept = {recorder._kind: recorder.kept for recorder in made}
-    assert kept[InputAudioRawFrame] == 3
-    assert kept[OutputAudioRawFrame] > 10
+    assert kept[InputAudioRawFrame] == HEARD * len(SOUND) // 2
+    assert kept[OutputAudioRawFrame] > 10 * 480
 
 
 @on_virtual_time()

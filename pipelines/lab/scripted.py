@@ -97,7 +97,7 @@ class ScriptedVAD(FrameProcessor):
     """
 
     def __init__(self, profile: ProfileVAD) -> None:
-        super().__init__()
+        super().__init__(enable_direct_mode=True)
         self.last: CallerSays | None = None
         self._profile = profile
         self._speaking = False

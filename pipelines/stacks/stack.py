@@ -44,6 +44,7 @@ ASSEMBLY = (
     "processors.summaries",
     "processors.turns.strategy",
     "processors.turns.vad",
+    "processors.waiting",
 )
 """What `pipelines.assemble.assemble` imports when it is called."""
 

@@ -91,7 +91,8 @@ class PauseVAD(VADProcessor):
 
     def __init__(self) -> None:
         self._analyzer = PauseAnalyzer()
-        super().__init__(vad_analyzer=self._analyzer)
+        # It has next to nothing to do itself: a queue would cost more than it.
+        super().__init__(vad_analyzer=self._analyzer, enable_direct_mode=True)
         self._watch = PauseWatch()
 
     async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: Any) -> None:
