@@ -201,23 +201,23 @@ class LateVAD(PauseVAD):
     """A VAD that notices speech late and takes it to have begun only then.
 
     Args:
-        pieces: How many pieces of audio later, of 20 ms.
+        secs: How much later, in seconds of sound.
     """
 
-    def __init__(self, pieces: int) -> None:
+    def __init__(self, secs: float) -> None:
         super().__init__()
-        self._pieces = pieces
-        self._left = 0
+        self._secs = secs
+        self._left = 0.0
 
     async def broadcast_frame(self, frame_cls: type[Frame], **kwargs: Any) -> None:
         if frame_cls is VADUserStartedSpeakingFrame:
-            self._left = self._pieces
+            self._left = self._secs
         else:
             await super().broadcast_frame(frame_cls, **kwargs)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
-        if isinstance(frame, InputAudioRawFrame) and self._left:
-            self._left -= 1
-            if not self._left:
+        if isinstance(frame, InputAudioRawFrame) and self._left > 0:
+            self._left -= frame.num_frames / frame.sample_rate
+            if self._left <= 0:
                 await super().broadcast_frame(VADUserStartedSpeakingFrame, start_secs=0.0)

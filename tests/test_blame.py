@@ -68,7 +68,7 @@ def test_a_beginning_that_was_not_noticed_is_the_fault_of_who_listens_for_speech
     async def begins_with_it(caller: Caller) -> None:
         await caller.say(say("Jazz is what I would like to hear."))
 
-    of = stack().replace(VAD=Service("late", lambda session: LateVAD(45)))
+    of = stack().replace(VAD=Service("late", lambda session: LateVAD(0.9)))
     trace = recorded(tmp_path, of, begins_with_it)
     assert "jazz" not in trace.turns[0].transcript.lower()
     assert judged(trace, of, "smooth jazz").fault == "VAD"
