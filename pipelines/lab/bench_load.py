@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 PROFILE = "seed_full_cascade"
 """All its durations are fixed, so that whatever varies comes of the load."""
 
-RAMP = (1, 10, 25, 50, 60, 75, 100, 150)
+RAMP = (1, 10, 25, 50, 75, 90, 100, 150)
 EMBEDDED_RAMP = (1, 2, 3, 4)
 INPUT_RATE, OUTPUT_RATE = 16000, 24000
 CHUNK_MS = 40
