@@ -115,7 +115,7 @@ def hand_on(source: FrameProcessor, window: float = 0.0) -> None:
     service: Any = source
     queue_up = service.push_audio_frame
     pieces = Pieces()
-    over = 0.0
+    over = 0
 
     async def push_audio_frame(frame: InputAudioRawFrame) -> None:
         nonlocal over
@@ -126,9 +126,10 @@ def hand_on(source: FrameProcessor, window: float = 0.0) -> None:
             if not pieces.fits(frame):
                 await _push(service.push_frame, pieces)
             pieces.add(frame)
-            over += frame.num_frames / frame.sample_rate
-            if over >= window - EXACT:
-                over = over % window if window else 0.0
+            over += frame.num_frames
+            whole = round(window * frame.sample_rate)
+            if over >= whole:
+                over = over % whole if whole else 0
                 await _push(service.push_frame, pieces)
 
     service.push_audio_frame = push_audio_frame

@@ -206,7 +206,7 @@ def test_silence_comes_in_larger_pieces_and_nothing_overtakes_it(kinds: list[str
     async def hold() -> None:
         vad = IdentityFilter()
         gather(vad)
-        quiet, held, expected = True, 0, []
+        quiet, expected = True, []
         async with on_the_bench(vad) as bench:
             for kind in kinds:
                 frame, direction = told(kind)

@@ -2,7 +2,7 @@
 
 Pipelines, guards and aggregators are the real ones; recogniser, language model, voice and voice activity are scripted
 at a profile's pace, as services elsewhere are: they cost next to nothing here. Every caller's microphone gives 20 ms of
-silence every 20 ms, which goes through the whole pipeline. Neither compression, encryption nor a network is in it, as
+silence every 20 ms, which goes to every stage that listens. Neither compression, encryption nor a network is in it, as
 the transport is in memory; nor is a model for voice activity.
 
 Jitter is how late each chunk of an answer is handed to the transport after the one before it has been played: a
